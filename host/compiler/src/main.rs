@@ -1,0 +1,3 @@
+//! Compiles one component, unprivileged and confined: wharf-compile.
+
+fn main() {}

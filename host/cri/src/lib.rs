@@ -1,0 +1,1 @@
+//! The CRI services, one RPC a file.

@@ -1,0 +1,1 @@
+//! The one wasmtime configuration that the compiler and the daemon share.

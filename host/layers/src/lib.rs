@@ -1,0 +1,1 @@
+//! From a layer blob to a directory: verify, inflate, write.

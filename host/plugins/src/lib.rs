@@ -1,0 +1,1 @@
+//! Loads and calls plugins: grants, limits, powers, the compiled cache.

@@ -1,0 +1,1 @@
+//! The registry client: references, hosts.toml, authorisation, manifests, blobs.

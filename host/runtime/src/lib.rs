@@ -1,0 +1,1 @@
+//! Makes containers natively: namespaces, mounts, roots, credentials, exec.

@@ -1,0 +1,3 @@
+//! The pod supervisor, containerd-shim-wharf-v1.
+
+fn main() {}

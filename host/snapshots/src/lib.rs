@@ -1,0 +1,1 @@
+//! Names, parents and life of snapshots, decided by a snapshotter plugin.

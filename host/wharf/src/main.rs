@@ -1,0 +1,3 @@
+//! Daemon and command line in one.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! What tests share: images made from Debian packages, registries, a private daemon, a leak check.
