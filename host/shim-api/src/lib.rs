@@ -1,1 +1,30 @@
 //! What daemon and shim say to each other: shim v2 over ttrpc, and our own options beside it.
+//!
+//! The services are containerd's published ones, so that any shim of that protocol is a runtime
+//! handler of ours and ours is a runtime of stock containerd. What is ours alone travels in the
+//! places the protocol leaves open: JSON in an `Any` ([`SandboxOptions`], [`CreateOptions`]), stdio
+//! URIs ([`Stdio`]), call metadata ([`call`]) and one file in a container's bundle ([`ExitRecord`]).
+#![forbid(unsafe_code)]
+
+mod any;
+mod connect;
+mod event;
+mod exit;
+mod options;
+mod percent;
+mod protocol;
+mod request;
+mod status;
+mod stdio;
+
+pub use self::{
+    any::{from_json, to_json, to_proto},
+    connect::{address_of, connect, path_of},
+    event::{TaskEvent, timestamp, timestamp_nanos},
+    exit::{EXIT_FILE, ExitRecord},
+    options::{CREATE_OPTIONS_TYPE_URL, CreateOptions, Namespace, SANDBOX_OPTIONS_TYPE_URL, SandboxOptions},
+    protocol::{events, sandbox, task, ttrpc},
+    request::{REQUEST_ID_KEY, call, request_id},
+    status::{from_status, to_status},
+    stdio::{DEFAULT_MAX_LINE, Stdio},
+};

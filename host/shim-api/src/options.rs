@@ -1,0 +1,71 @@
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// The type URL of [`SandboxOptions`] in `CreateSandboxRequest.options`.
+pub const SANDBOX_OPTIONS_TYPE_URL: &str = "wharf.shim.v1/SandboxOptions";
+
+/// The type URL of [`CreateOptions`] in `CreateTaskRequest.options`.
+pub const CREATE_OPTIONS_TYPE_URL: &str = "wharf.shim.v1/CreateOptions";
+
+/// What a pod is to the shim. A field that is absent in the JSON has its default: an old daemon and a
+/// new shim, and the other way round, understand each other.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct SandboxOptions {
+    /// The name in the pod's UTS namespace. Empty: the node's own UTS namespace is used.
+    pub hostname: String,
+    /// Whose network the containers use.
+    pub network: Namespace,
+    /// Whose System V IPC and POSIX message queues they use.
+    pub ipc: Namespace,
+    /// Whose processes they see.
+    pub pid: Namespace,
+    /// Where a network namespace of the pod's own is pinned (`/run/netns/wharf-<pod id>`); needed when
+    /// `network` is [`Namespace::Pod`].
+    pub netns_path: Option<String>,
+    /// Kernel parameters set in the pod's namespaces, names with dots.
+    pub sysctls: BTreeMap<String, String>,
+    /// The cgroup that holds the pod's containers, absolute in each hierarchy; removed with the pod.
+    pub cgroup_parent: String,
+}
+
+/// Whose namespace it is.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Namespace {
+    /// The node's.
+    Node,
+    /// One for the pod, shared by its containers.
+    #[default]
+    Pod,
+    /// One for each container.
+    Container,
+}
+
+/// What a container's creation needs beside its `config.json`.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct CreateOptions {
+    /// The snapshotter's root folder: every path of the root file system's mounts is opened beneath it.
+    /// Absent: only for callers that name single directories, as containerd's own clients do.
+    pub root: Option<PathBuf>,
+    /// Mount an overlay without syncing it: its upper directory is never used again after a crash.
+    pub volatile: bool,
+    /// Do not add the groups that the image's `/etc/group` gives the user (CRI's policy `Strict`).
+    pub strict_groups: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absent_and_unknown_fields_are_tolerated() {
+        let options: SandboxOptions = serde_json::from_str(r#"{"network":"node","later":1}"#).unwrap();
+        assert_eq!(options.network, Namespace::Node);
+        assert_eq!(options.ipc, Namespace::Pod);
+        assert!(serde_json::from_str::<SandboxOptions>(r#"{"network":"elsewhere"}"#).is_err());
+        assert_eq!(serde_json::from_str::<CreateOptions>("{}").unwrap(), CreateOptions::default());
+    }
+}
