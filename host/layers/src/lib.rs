@@ -1,1 +1,20 @@
-//! From a layer blob to a directory: verify, inflate, write.
+//! From a layer blob to a directory: verify, inflate, write, each byte once.
+//!
+//! A layer is a stranger's bytes (class 2): every path of it is resolved beneath the target by file
+//! descriptor, one component at a time; sizes and counts are bounded; and nothing counts as unpacked
+//! before both digests match.
+#![forbid(unsafe_code)]
+
+mod compression;
+mod failure;
+mod implied;
+mod options;
+mod unpack;
+
+pub use self::{
+    compression::{Compression, decoder},
+    failure::{Failure, NeedsParents},
+    implied::fix_implied,
+    options::{Descriptor, Limits, UnpackOptions, Unpacked},
+    unpack::unpack,
+};
