@@ -1,1 +1,28 @@
-//! Makes containers natively: namespaces, mounts, roots, credentials, exec.
+//! Makes containers natively: what an OCI command line would do between clone and exec, as a library.
+//!
+//! The parent compiles a specification into a flat program of prepared fds, strings and bytes; the child made by
+//! `clone3` interprets it by raw system calls alone, without allocation or locks, for its maker has many threads.
+//! A failing step comes back as its number and errno, and the parent names it. Nothing is mounted on the host:
+//! roots are detached mounts that are attached in the container's own mount namespace and die with it.
+//!
+//! Calls block: make them on blocking threads. Each has a deadline.
+
+mod cgroup_join;
+mod container;
+mod create;
+mod exec;
+mod namespaces;
+mod process;
+mod root;
+mod stdio;
+
+pub use self::{
+    cgroup_join::CgroupJoin,
+    container::Container,
+    create::{CreateRequest, create},
+    exec::ExecRequest,
+    namespaces::{PodNamespaces, PodNamespacesRequest, create_pod_namespaces, open_namespace, pin_netns, unpin_netns},
+    process::Process,
+    root::{Root, RootKind, RootMount, assemble_root},
+    stdio::{ProcessStdio, TerminalSize},
+};

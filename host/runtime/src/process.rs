@@ -1,0 +1,41 @@
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+use wharf_error::{Error, Kind, Result};
+
+/// A process started inside a running container: a child of the caller, who waits for it with
+/// `waitid(P_PIDFD)` and so reaps it. Dropping this ends nothing.
+#[derive(Debug)]
+pub struct Process {
+    pub(crate) pid: i32,
+    pub(crate) pidfd: OwnedFd,
+    pub(crate) terminal: Option<OwnedFd>,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Process {
+    /// Its id as the caller sees it.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Its pidfd: readable when it has ended.
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    /// The terminal's master, once, when one was asked for.
+    pub fn take_terminal(&mut self) -> Option<OwnedFd> {
+        self.terminal.take()
+    }
+
+    /// What could not be had on this node and was clamped: one sentence each.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Sends a signal; `NotFound` when it has ended.
+    pub fn kill(&self, signal: i32) -> Result<()> {
+        let _ = signal;
+        Err(Error::new(Kind::Unsupported, "not built yet"))
+    }
+}
