@@ -1,0 +1,279 @@
+use std::{
+    fmt::Write as _,
+    fs::{self, File},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use nix::{
+    mount::{MntFlags, umount2},
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use crate::{cgroups, leaks::Scope, process::processes, wait::wait_for, work_dir::WorkDir};
+
+const READY: Duration = Duration::from_secs(60);
+const STOP: Duration = Duration::from_secs(20);
+const NETNS: &str = "/run/netns";
+
+/// What differs from one private daemon to the next.
+#[derive(Clone, Debug)]
+pub struct DaemonOptions {
+    /// A word of the temporary folders' names.
+    pub name: String,
+    /// Mirrors: (registry host of the image's name, `host:port` that answers for it by plain HTTP).
+    pub mirrors: Vec<(String, String)>,
+    /// More TOML, after the tables `[cri]`, `[registry]` and `[log]`.
+    pub config: String,
+    /// `error` to `trace`
+    pub log_level: String,
+}
+
+impl Default for DaemonOptions {
+    fn default() -> Self {
+        Self { name: "test".into(), mirrors: Vec::new(), config: String::new(), log_level: "debug".into() }
+    }
+}
+
+/// A private `wharf daemon` in temporary folders, with a cgroup of its own, from the binaries beside this program.
+///
+/// On drop everything is ended that belongs to it: the daemon, its shims, their containers, cgroups and namespaces.
+#[derive(Debug)]
+pub struct Daemon {
+    child: Option<Child>,
+    wharf: PathBuf,
+    config: PathBuf,
+    cgroup_parent: String,
+    // Last: removed after all that stands in them has ended.
+    dirs: WorkDir,
+}
+
+impl Daemon {
+    /// The folder of the built binaries: `$WHARF_BIN_DIR`, else the nearest above this program that holds `wharf`.
+    ///
+    /// # Errors
+    ///
+    /// When they are not built.
+    pub fn bin_dir() -> Result<PathBuf> {
+        if let Some(dir) = std::env::var_os("WHARF_BIN_DIR") {
+            return Ok(dir.into());
+        }
+        let me = std::env::current_exe().context("find this program")?;
+        me.ancestors().skip(1).find(|dir| dir.join("wharf").is_file()).map(Path::to_owned).with_context(|| {
+            format!("no `wharf` in a folder above {}: build it first (cargo xtask build)", me.display())
+        })
+    }
+
+    /// Starts a daemon and waits until it takes connections.
+    ///
+    /// # Errors
+    ///
+    /// When it is not built, ends, or does not answer in time, with the end of its log.
+    pub fn start(options: &DaemonOptions) -> Result<Self> {
+        let wharf = Self::bin_dir()?.join("wharf");
+        let dirs = WorkDir::new(&options.name)?;
+        let cgroup_parent = format!("/{}", dirs.unique());
+        let config = dirs.root().join("config.toml");
+        let certs = dirs.root().join("certs.d");
+        for (host, address) in &options.mirrors {
+            let dir = certs.join(host);
+            fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
+            let text = format!("[host.\"http://{address}\"]\ncapabilities = [\"pull\", \"resolve\"]\n");
+            fs::write(dir.join("hosts.toml"), text).context("write hosts.toml")?;
+        }
+        let mut text = String::new();
+        writeln!(text, "[log]\nlevel = {:?}\n", options.log_level)?;
+        writeln!(text, "[cri]\ncgroup_parent = {cgroup_parent:?}\n")?;
+        writeln!(text, "[registry]\ncerts_d = {certs:?}\n\n{}", options.config)?;
+        fs::write(&config, text).with_context(|| format!("write {}", config.display()))?;
+        let mut daemon = Self { child: None, wharf, config, cgroup_parent, dirs };
+        daemon.launch()?;
+        Ok(daemon)
+    }
+
+    /// Starts it again after [`Daemon::kill`] or [`Daemon::stop`], on the same folders.
+    ///
+    /// # Errors
+    ///
+    /// When it runs already, ends, or does not answer in time.
+    pub fn launch(&mut self) -> Result<()> {
+        ensure!(self.child.is_none(), "the daemon runs already");
+        let log = File::options().create(true).append(true).open(self.log_path()).context("open the daemon's log")?;
+        let child = self
+            .command()
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("start {}", self.wharf.display()))?;
+        self.child = Some(child);
+        let mut ended = None;
+        let ready = wait_for(READY, || {
+            ended = self.child.as_mut().and_then(|c| c.try_wait().ok().flatten());
+            ended.is_some() || UnixStream::connect(self.socket()).is_ok()
+        });
+        match ended {
+            Some(status) => {
+                self.child = None;
+                bail!("wharf daemon ended at start: {status}\n{}", self.log_tail(40))
+            }
+            None if !ready => bail!("wharf daemon does not answer after {READY:?}\n{}", self.log_tail(40)),
+            None => Ok(()),
+        }
+    }
+
+    /// The command line of a daemon on these folders: for a second one, which must be refused.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.wharf);
+        command.arg("daemon").arg("--root").arg(self.root()).arg("--state").arg(self.state());
+        command.arg("--socket").arg(self.socket()).arg("--config").arg(&self.config);
+        command
+    }
+
+    /// A command line of `wharf` for this daemon: `wharf image import FILE` and the like.
+    pub fn wharf(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.wharf);
+        command.args(arguments).arg("--socket").arg(self.socket()).stdin(Stdio::null());
+        command
+    }
+
+    /// Kills it with SIGKILL and waits for its end. What it started goes on.
+    ///
+    /// # Errors
+    ///
+    /// When it does not run.
+    pub fn kill(&mut self) -> Result<()> {
+        let mut child = self.child.take().context("the daemon does not run")?;
+        child.kill().context("kill the daemon")?;
+        child.wait().context("wait for the killed daemon")?;
+        Ok(())
+    }
+
+    /// Asks it to end (SIGTERM) and waits.
+    ///
+    /// # Errors
+    ///
+    /// When it does not run, or not end in time.
+    pub fn stop(&mut self) -> Result<ExitStatus> {
+        let child = self.child.as_mut().context("the daemon does not run")?;
+        signal(child, Signal::SIGTERM)?;
+        let mut status = None;
+        if !wait_for(STOP, || {
+            status = child.try_wait().ok().flatten();
+            status.is_some()
+        }) {
+            bail!("the daemon does not end within {STOP:?} of SIGTERM\n{}", self.log_tail(40));
+        }
+        self.child = None;
+        status.context("no exit status")
+    }
+
+    /// Its process, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
+    /// `--root`
+    pub fn root(&self) -> PathBuf {
+        self.dirs.root().join("root")
+    }
+
+    /// `--state`
+    pub fn state(&self) -> PathBuf {
+        self.dirs.state().join("state")
+    }
+
+    /// The CRI socket.
+    pub fn socket(&self) -> PathBuf {
+        self.state().join("wharf.sock")
+    }
+
+    /// A folder for a test's own files, removed with the daemon.
+    pub fn scratch(&self) -> &Path {
+        self.dirs.root()
+    }
+
+    /// The configuration file.
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// The cgroup below which it makes its pods'.
+    pub fn cgroup_parent(&self) -> &str {
+        &self.cgroup_parent
+    }
+
+    /// Where its log goes.
+    pub fn log_path(&self) -> PathBuf {
+        self.dirs.root().join("daemon.log")
+    }
+
+    /// The last lines of its log, for a failure's message.
+    pub fn log_tail(&self, lines: usize) -> String {
+        let text = fs::read_to_string(self.log_path()).unwrap_or_default();
+        let all: Vec<_> = text.lines().collect();
+        format!("--- the daemon's log ends ---\n{}", all[all.len().saturating_sub(lines)..].join("\n"))
+    }
+
+    /// Everything on this machine that can belong to this daemon.
+    pub fn scope(&self) -> Scope {
+        Scope {
+            folders: vec![self.dirs.root().to_owned(), self.dirs.state().to_owned()],
+            cgroup_parent: self.cgroup_parent.clone(),
+            log: self.log_path(),
+        }
+    }
+
+    fn shims(&self) -> Vec<i32> {
+        let Ok(pods) = fs::read_dir(self.state().join("pods")) else { return Vec::new() };
+        let recorded =
+            pods.flatten().filter_map(|pod| fs::read_to_string(pod.path().join("shim.pid")).ok()?.trim().parse().ok());
+        // A number in a file may be another process's by now.
+        let running = processes();
+        let shim = |pid: &i32| running.iter().any(|p| p.pid == *pid && p.command.contains("containerd-shim"));
+        recorded.filter(shim).collect()
+    }
+
+    fn clean_up(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // Both fail only for a process that has ended.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let pods: Vec<_> =
+            fs::read_dir(self.state().join("pods")).into_iter().flatten().flatten().map(|e| e.file_name()).collect();
+        let scope = self.scope();
+        let mut ours = self.shims();
+        ours.extend(cgroups::pids(&cgroups::below(&self.cgroup_parent)));
+        ours.extend(processes().iter().filter(|p| scope.owns(p)).map(|p| p.pid));
+        for pid in ours {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        cgroups::remove(&self.cgroup_parent, Duration::from_secs(5));
+        for pod in pods {
+            let path = Path::new(NETNS).join(format!("wharf-{}", pod.to_string_lossy()));
+            let _ = umount2(&path, MntFlags::MNT_DETACH);
+            let _ = fs::remove_file(&path);
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            use std::io::Write as _;
+            // For whoever reads why the test failed; captured with the test's own words.
+            let _ = writeln!(std::io::stderr().lock(), "{}", self.log_tail(30));
+        }
+        self.clean_up();
+    }
+}
+
+fn signal(child: &Child, signal: Signal) -> Result<()> {
+    let pid = i32::try_from(child.id()).context("a pid is an i32")?;
+    kill(Pid::from_raw(pid), signal).with_context(|| format!("send {signal}"))
+}

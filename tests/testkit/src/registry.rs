@@ -1,0 +1,379 @@
+use std::{
+    collections::HashMap,
+    io::{BufReader, Read as _, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use serde_json::json;
+
+use crate::{
+    http::read_head,
+    image::{Blob, Image},
+};
+
+const IDLE: Duration = Duration::from_secs(30);
+const TOKEN: &str = "token-of-the-test-registry";
+
+/// What a registry asks of who pulls.
+#[derive(Clone, Debug)]
+pub enum Auth {
+    /// Nothing.
+    Open,
+    /// `Authorization: Basic` of this user and password.
+    Basic(String, String),
+    /// A bearer token, which its own `/token` gives to this user and password.
+    Bearer(String, String),
+}
+
+/// One request that the registry saw.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// `GET`, `HEAD`.
+    pub method: String,
+    /// With the query.
+    pub path: String,
+    /// Whether it carried an `Authorization`.
+    pub authorization: Option<String>,
+    /// Its `Range`.
+    pub range: Option<String>,
+}
+
+/// A small registry in this process, for what a real one cannot be made to do: broken connections, wrong bytes,
+/// redirects, refused ranges; and for machines without Debian's `docker-registry`.
+///
+/// It serves what it is given by [`Registry::add`]; it takes no pushes. Ends on drop.
+#[derive(Debug)]
+pub struct Registry {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    accepting: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    auth: Auth,
+    address: SocketAddr,
+    stop: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    blobs: HashMap<String, Blob>,
+    /// By `repository:tag` and `repository@digest`.
+    manifests: HashMap<String, Blob>,
+    seen: Vec<Seen>,
+    /// By digest: after how many bytes the connection breaks, and how often still.
+    breaks: HashMap<String, (usize, u32)>,
+    /// Where blobs are answered from instead: `host:port`.
+    redirect: Option<String>,
+    no_ranges: bool,
+}
+
+impl Registry {
+    /// Listens on a free port of loopback.
+    ///
+    /// # Errors
+    ///
+    /// When there is no loopback.
+    pub fn start(auth: Auth) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").context("listen on loopback")?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared { auth, address, stop: AtomicBool::new(false), state: Mutex::default() });
+        let for_thread = Arc::clone(&shared);
+        let accepting = std::thread::Builder::new().name("registry".into()).spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if for_thread.stop.load(Ordering::SeqCst) {
+                    return;
+                }
+                let shared = Arc::clone(&for_thread);
+                std::thread::spawn(move || {
+                    // A connection that breaks is what these tests make on purpose.
+                    let _ = shared.serve(stream);
+                });
+            }
+        })?;
+        Ok(Self { address, shared, accepting: Some(accepting) })
+    }
+
+    /// `127.0.0.1:port`
+    pub fn address(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// Serves an image as `repository:tag`, and by digest.
+    pub fn add(&self, repository: &str, tag: &str, image: &Image) {
+        let mut state = self.shared.lock();
+        for blob in &image.blobs {
+            state.blobs.insert(blob.digest.clone(), blob.clone());
+        }
+        for manifest in image.manifests.iter().chain([&image.target]) {
+            state.manifests.insert(format!("{repository}@{}", manifest.digest), manifest.clone());
+        }
+        state.manifests.insert(format!("{repository}:{tag}"), image.target.clone());
+    }
+
+    /// Serves other bytes under a blob's digest: what whoever verifies must refuse.
+    pub fn corrupt(&self, digest: &str) {
+        if let Some(blob) = self.shared.lock().blobs.get_mut(digest)
+            && let Some(byte) = blob.bytes.last_mut()
+        {
+            *byte ^= 0xff;
+        }
+    }
+
+    /// Breaks the connection after so many bytes of this blob, the next `times` times it is asked for.
+    pub fn break_blob(&self, digest: &str, after: usize, times: u32) {
+        self.shared.lock().breaks.insert(digest.to_owned(), (after, times));
+    }
+
+    /// Sends who asks for a blob to another host (`host:port`), as object stores behind registries do.
+    pub fn redirect_blobs(&self, to: &str) {
+        self.shared.lock().redirect = Some(to.to_owned());
+    }
+
+    /// Answers the whole blob whatever range is asked for.
+    pub fn refuse_ranges(&self) {
+        self.shared.lock().no_ranges = true;
+    }
+
+    /// What was asked so far.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.shared.lock().seen.clone()
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        // Wakes the thread that accepts.
+        let _ = TcpStream::connect(self.address);
+        if let Some(thread) = self.accepting.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// An answer before it is written.
+struct Answer {
+    status: &'static str,
+    headers: Vec<(&'static str, String)>,
+    body: Vec<u8>,
+    /// Write only so much of the body, then close.
+    break_after: Option<usize>,
+}
+
+impl Answer {
+    fn new(status: &'static str, body: Vec<u8>) -> Self {
+        Self { status, headers: Vec::new(), body, break_after: None }
+    }
+
+    fn error(status: &'static str, code: &str) -> Self {
+        let body = json!({ "errors": [{ "code": code, "message": status }] }).to_string().into_bytes();
+        Self::new(status, body).with("Content-Type", "application/json")
+    }
+
+    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn serve(&self, stream: TcpStream) -> Result<()> {
+        stream.set_read_timeout(Some(IDLE))?;
+        stream.set_nodelay(true)?;
+        let mut writer = stream.try_clone()?;
+        let mut reader = BufReader::new(stream);
+        while let Some((first, headers)) = read_head(&mut reader)? {
+            if self.stop.load(Ordering::SeqCst) {
+                return Ok(());
+            }
+            let header = |name: &str| headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
+            let length = header("content-length").and_then(|v| v.parse().ok()).unwrap_or(0);
+            std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink())?;
+            let mut words = first.split(' ');
+            let (method, path) =
+                (words.next().unwrap_or_default().to_owned(), words.next().unwrap_or_default().to_owned());
+            let seen = Seen { method, path, authorization: header("authorization"), range: header("range") };
+            let answer = self.answer(&seen);
+            let head_only = seen.method == "HEAD";
+            self.lock().seen.push(seen);
+
+            let mut text = format!("HTTP/1.1 {}\r\nContent-Length: {}\r\n", answer.status, answer.body.len());
+            for (name, value) in &answer.headers {
+                text.push_str(&format!("{name}: {value}\r\n"));
+            }
+            text.push_str("\r\n");
+            writer.write_all(text.as_bytes())?;
+            match answer.break_after {
+                _ if head_only => {}
+                None => writer.write_all(&answer.body)?,
+                Some(after) => {
+                    writer.write_all(&answer.body[..after.min(answer.body.len())])?;
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn answer(&self, asked: &Seen) -> Answer {
+        let path = asked.path.split('?').next().unwrap_or_default();
+        if path == "/token" {
+            return self.token(asked);
+        }
+        if !self.allowed(asked) {
+            let challenge = match &self.auth {
+                Auth::Bearer(..) => format!(
+                    "Bearer realm=\"http://{}/token\",service=\"test\",scope=\"repository:test:pull\"",
+                    self.address
+                ),
+                _ => "Basic realm=\"test\"".into(),
+            };
+            return Answer::error("401 Unauthorized", "UNAUTHORIZED").with("WWW-Authenticate", challenge);
+        }
+        if path == "/v2/" || path == "/v2" {
+            return Answer::new("200 OK", b"{}".to_vec()).with("Content-Type", "application/json");
+        }
+        let rest = path.strip_prefix("/v2/").unwrap_or_default();
+        if let Some((repository, reference)) = rest.split_once("/manifests/") {
+            return self.manifest(repository, reference);
+        }
+        match rest.split_once("/blobs/") {
+            Some((_, digest)) => self.blob(asked, digest),
+            None => Answer::error("404 Not Found", "NAME_UNKNOWN"),
+        }
+    }
+
+    fn allowed(&self, asked: &Seen) -> bool {
+        let expected = match &self.auth {
+            Auth::Open => return true,
+            Auth::Basic(user, password) => basic(user, password),
+            Auth::Bearer(..) => format!("Bearer {TOKEN}"),
+        };
+        asked.authorization.as_deref() == Some(&expected)
+    }
+
+    fn token(&self, asked: &Seen) -> Answer {
+        match &self.auth {
+            Auth::Bearer(user, password) if asked.authorization.as_deref() != Some(&basic(user, password)) => {
+                Answer::error("401 Unauthorized", "UNAUTHORIZED")
+            }
+            _ => Answer::new("200 OK", json!({ "token": TOKEN, "expires_in": 300 }).to_string().into_bytes())
+                .with("Content-Type", "application/json"),
+        }
+    }
+
+    fn manifest(&self, repository: &str, reference: &str) -> Answer {
+        let separator = if reference.contains(':') { '@' } else { ':' };
+        match self.lock().manifests.get(&format!("{repository}{separator}{reference}")) {
+            Some(blob) => Answer::new("200 OK", blob.bytes.clone())
+                .with("Content-Type", &blob.media_type)
+                .with("Docker-Content-Digest", &blob.digest),
+            None => Answer::error("404 Not Found", "MANIFEST_UNKNOWN"),
+        }
+    }
+
+    fn blob(&self, asked: &Seen, digest: &str) -> Answer {
+        let mut state = self.lock();
+        if let Some(other) = &state.redirect {
+            return Answer::new("307 Temporary Redirect", Vec::new())
+                .with("Location", format!("http://{other}{}", asked.path));
+        }
+        let Some(blob) = state.blobs.get(digest).cloned() else {
+            return Answer::error("404 Not Found", "BLOB_UNKNOWN");
+        };
+        let size = blob.bytes.len();
+        let range = asked.range.as_deref().filter(|_| !state.no_ranges).and_then(|r| parse_range(r, size));
+        let mut answer = match range {
+            Some((from, to)) => Answer::new("206 Partial Content", blob.bytes[from..to].to_vec())
+                .with("Content-Range", format!("bytes {from}-{}/{size}", to - 1)),
+            None => Answer::new("200 OK", blob.bytes),
+        };
+        if let Some((after, times)) = state.breaks.get_mut(digest)
+            && *times > 0
+            && asked.method == "GET"
+        {
+            *times -= 1;
+            answer.break_after = Some(*after);
+        }
+        answer
+            .with("Content-Type", "application/octet-stream")
+            .with("Docker-Content-Digest", digest)
+            .with("Accept-Ranges", "bytes")
+    }
+}
+
+// `bytes=from-` or `bytes=from-to`; the end is exclusive in what is returned.
+fn parse_range(text: &str, size: usize) -> Option<(usize, usize)> {
+    let (from, to) = text.strip_prefix("bytes=")?.split_once('-')?;
+    let from: usize = from.parse().ok()?;
+    let to: usize = if to.is_empty() { size } else { to.parse::<usize>().ok()?.checked_add(1)?.min(size) };
+    (from < to).then_some((from, to))
+}
+
+fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", BASE64.encode(format!("{user}:{password}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        http::request,
+        image::{Kind, digest_of},
+        layer::{Compression, Layer},
+        tree::Tree,
+    };
+
+    fn image() -> Image {
+        let mut tree = Tree::new();
+        tree.file("hello", "hello".repeat(1000));
+        let layer = Layer::new("l", &tree, Compression::Gzip).unwrap();
+        Image::new(Kind::OciIndex, &[layer], &json!({})).unwrap()
+    }
+
+    #[test]
+    fn an_added_image_is_served_by_tag_digest_and_range() {
+        let (registry, image) = (Registry::start(Auth::Open).unwrap(), image());
+        registry.add("a/b", "1", &image);
+        let get =
+            |path: &str, headers: &[(&str, &str)]| request("GET", &registry.address(), path, headers, b"").unwrap();
+        let index = get("/v2/a/b/manifests/1?ns=x", &[]);
+        assert_eq!((index.status, digest_of(&index.body)), (200, image.target.digest.clone()));
+        let config = get(&format!("/v2/a/b/blobs/{}", image.id), &[]);
+        assert_eq!(digest_of(&config.body), image.id);
+        let part = get(&format!("/v2/a/b/blobs/{}", image.id), &[("Range", "bytes=3-5")]);
+        assert_eq!((part.status, part.body.as_slice()), (206, &config.body[3..6]));
+        assert_eq!(get("/v2/a/b/manifests/2", &[]).status, 404);
+        assert_eq!(registry.seen().len(), 4);
+    }
+
+    #[test]
+    fn a_broken_blob_breaks_as_often_as_asked_and_auth_is_demanded() {
+        let image = image();
+        let registry = Registry::start(Auth::Basic("u".into(), "p".into())).unwrap();
+        registry.add("r", "1", &image);
+        registry.break_blob(&image.id, 10, 1);
+        let path = format!("/v2/r/blobs/{}", image.id);
+        assert_eq!(request("GET", &registry.address(), &path, &[], b"").unwrap().status, 401);
+        let login = basic("u", "p");
+        let ask = || request("GET", &registry.address(), &path, &[("Authorization", &login)], b"");
+        let error = format!("{:#}", ask().unwrap_err());
+        assert!(error.contains("ended after 10 of"), "{error}");
+        assert_eq!(digest_of(&ask().unwrap().body), image.id);
+    }
+}

@@ -1,0 +1,64 @@
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, TMPFS_MAGIC, statfs};
+use tempfile::TempDir;
+
+/// A temporary folder for one private daemon: `root` on a real file system that overlayfs accepts as upper layer,
+/// `state` on tmpfs as in production, with a socket path short enough for `sockaddr_un`. Removed on drop.
+#[derive(Debug)]
+pub struct WorkDir {
+    root: TempDir,
+    state: TempDir,
+}
+
+impl WorkDir {
+    /// Makes both folders. `what` is a word of the name: `wharf-<what>-x1y2z3`.
+    ///
+    /// # Errors
+    ///
+    /// When no folder fits, with what was looked at.
+    pub fn new(what: &str) -> Result<Self> {
+        let prefix = format!("wharf-{what}-");
+        let in_folder = |folder: &Path| {
+            tempfile::Builder::new()
+                .prefix(&prefix)
+                .tempdir_in(folder)
+                .with_context(|| format!("make a temporary folder in {}", folder.display()))
+        };
+        Ok(Self { root: in_folder(&disk_folder()?)?, state: in_folder(&tmpfs_folder())? })
+    }
+
+    /// The folder for what outlives a reboot, and for whatever else a test writes.
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// The folder for what a reboot ends.
+    pub fn state(&self) -> &Path {
+        self.state.path()
+    }
+
+    /// A name that no other private daemon has at this moment.
+    pub fn unique(&self) -> String {
+        self.root.path().file_name().map_or_else(String::new, |n| n.to_string_lossy().to_ascii_lowercase())
+    }
+}
+
+// An overlay cannot have its upper layer on another overlay, which is what /tmp is inside a container.
+fn disk_folder() -> Result<PathBuf> {
+    let candidates = [std::env::temp_dir(), "/var/tmp".into(), "/run".into(), "/dev/shm".into()];
+    candidates
+        .iter()
+        .find(|dir| statfs(dir.as_path()).is_ok_and(|fs| fs.filesystem_type() != OVERLAYFS_SUPER_MAGIC))
+        .cloned()
+        .with_context(|| {
+            format!("none of {candidates:?} is on a file system that can be an overlay's upper layer: set TMPDIR")
+        })
+}
+
+fn tmpfs_folder() -> PathBuf {
+    let run = PathBuf::from("/run");
+    let fits = statfs(&run).is_ok_and(|fs| fs.filesystem_type() == TMPFS_MAGIC) && tempfile::tempfile_in(&run).is_ok();
+    if fits { run } else { std::env::temp_dir() }
+}
