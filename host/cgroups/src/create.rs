@@ -1,0 +1,108 @@
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use wharf_error::{Error, Kind, Result, ResultExt as _};
+
+use crate::{Cgroup, Controller, Hierarchies, file, hierarchies::Hierarchy};
+
+impl Hierarchies {
+    /// Makes the cgroup, and its parents, in all hierarchies. One that exists already is fine.
+    ///
+    /// In v1 a new cpuset gets its parent's processors and memory nodes, or nothing could join it; in v2
+    /// the controllers are enabled from the root down as far as the kernel lets us (a parent that holds
+    /// processes refuses): a limit that then cannot be set fails in [`Cgroup::apply`], not here.
+    /// On an error what was newly made is removed again.
+    pub fn create(&self, path: &str) -> Result<Cgroup> {
+        let cgroup = self.open(path)?;
+        let mut made = Vec::new();
+        for hierarchy in self.mounted() {
+            if let Err(error) = make(hierarchy, cgroup.relative(), &mut made) {
+                for dir in made.iter().rev() {
+                    drop(fs::remove_dir(dir));
+                }
+                return Err(error).step(|| format!("cgroup {}: create", cgroup.path()));
+            }
+        }
+        Ok(cgroup)
+    }
+}
+
+fn make(hierarchy: &Hierarchy, relative: &Path, made: &mut Vec<PathBuf>) -> Result<()> {
+    let mut parent = hierarchy.mount.clone();
+    for part in relative.components() {
+        if hierarchy.v2 {
+            enable_controllers(&parent, &hierarchy.controllers);
+        }
+        let dir = parent.join(part);
+        match fs::create_dir(&dir) {
+            Ok(()) => made.push(dir.clone()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            // The kernel's words for too many cgroups (`cgroup.max.descendants`).
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Err(Error::new(Kind::Exhausted, format!("mkdir {}: too many cgroups", dir.display())));
+            }
+            Err(error) => return Err(error).step(|| format!("mkdir {}", dir.display())),
+        }
+        if !hierarchy.v2 && hierarchy.controllers.contains(&Controller::Cpuset) {
+            inherit_cpuset(&parent, &dir)?;
+        }
+        parent = dir;
+    }
+    Ok(())
+}
+
+/// Best effort: see [`Hierarchies::create`].
+fn enable_controllers(dir: &Path, wanted: &[Controller]) {
+    let enabled = file::try_read(&dir.join("cgroup.subtree_control")).unwrap_or_default();
+    let offered = file::try_read(&dir.join("cgroup.controllers")).unwrap_or_default();
+    for name in wanted.iter().filter_map(|controller| controller.v2_name()) {
+        let is_in = |list: &str| list.split_whitespace().any(|word| word == name);
+        if is_in(&enabled) || !is_in(&offered) {
+            continue;
+        }
+        // One write each: the kernel takes a list whole or not at all.
+        if let Err(error) = file::write(&dir.join("cgroup.subtree_control"), &format!("+{name}")) {
+            tracing::debug!(dir = %dir.display(), controller = name, %error, "controller not enabled");
+        }
+    }
+}
+
+fn inherit_cpuset(parent: &Path, dir: &Path) -> Result<()> {
+    for name in ["cpuset.cpus", "cpuset.mems"] {
+        if file::read(&dir.join(name))?.trim().is_empty() {
+            let value = file::read(&parent.join(name))?;
+            file::write(&dir.join(name), value.trim()).step(|| format!("inherit {name} in {}", dir.display()))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Own;
+
+    #[test]
+    fn a_cgroup_is_made_everywhere_with_its_cpuset_and_again_without_harm() {
+        let own = Own::new("create");
+        let child = own.cgroup.hierarchies().create(&format!("{}/a/b", own.cgroup.path())).unwrap();
+        assert!(child.dirs().all(|(dir, _)| dir.is_dir()));
+        let cpuset = child.slot(Controller::Cpuset).unwrap();
+        if !cpuset.v2 {
+            let cpus = cpuset.read("cpuset.cpus").unwrap();
+            assert!(!cpus.trim().is_empty(), "nothing could join it");
+        }
+        own.cgroup.hierarchies().create(&child.path()).unwrap();
+    }
+
+    #[test]
+    fn a_failed_creation_leaves_nothing() {
+        let own = Own::new("create-fails");
+        // The one character that the kernel refuses in a name.
+        let error = own.cgroup.hierarchies().create(&format!("{}/p/a\nb", own.cgroup.path())).unwrap_err();
+        assert!(error.to_string().contains("create"), "{error}");
+        assert!(!own.cgroup.hierarchies().open(&format!("{}/p", own.cgroup.path())).unwrap().exists());
+    }
+}
