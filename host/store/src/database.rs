@@ -1,10 +1,11 @@
 use std::{
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{Arc, PoisonError, RwLock},
 };
 
-use redb::ReadableDatabase as _;
+use redb::{ReadableDatabase as _, StorageBackend};
 use wharf_error::{Error, Result, ResultExt as _};
 
 use crate::{
@@ -15,7 +16,8 @@ use crate::{
 };
 
 /// One redb file that opens itself again after an I/O error: redb refuses everything from then on, but a
-/// disk that was full for a moment must not take the daemon with it.
+/// disk that was full for a moment must not take the daemon with it. Until it can be written again it is read
+/// from a copy in memory.
 pub(crate) struct Database {
     disk: Box<dyn Disk>,
     cache: usize,
@@ -30,6 +32,8 @@ pub(crate) struct Handle {
 
 struct Slot {
     handle: Option<Arc<Handle>>,
+    /// What is read while the file cannot be opened again, because its disk is full or read-only: a copy in memory.
+    stand_in: Option<Arc<Handle>>,
     lease: Lease,
 }
 
@@ -45,7 +49,7 @@ impl Database {
     pub(crate) fn open(disk: impl Disk + 'static, cache: usize) -> Result<Self> {
         let lease = Lease::default();
         let handle = Handle::open(&disk, cache, lease.clone(), true)?;
-        let slot = RwLock::new(Slot { handle: Some(Arc::new(handle)), lease });
+        let slot = RwLock::new(Slot { handle: Some(Arc::new(handle)), stand_in: None, lease });
         Ok(Self { disk: Box::new(disk), cache, slot })
     }
 
@@ -60,7 +64,7 @@ impl Database {
 
     /// All that is committed now.
     pub(crate) fn view(self: &Arc<Self>) -> Result<View> {
-        let handle = self.handle()?;
+        let handle = self.readable()?;
         match handle.db.begin_read() {
             Ok(txn) => Ok(View::new(txn, handle, self.clone())),
             Err(error) => {
@@ -78,7 +82,7 @@ impl Database {
         if changes.is_empty() {
             return Ok(());
         }
-        let handle = self.handle()?;
+        let handle = self.writable()?;
         // redb's own defence against a file that changes under it is a panic.
         let result = catch_unwind(AssertUnwindSafe(|| handle.write(changes)))
             .unwrap_or_else(|_| Err(redb::Error::Corrupted("the database's own checks failed".into())));
@@ -91,25 +95,52 @@ impl Database {
     /// Has the file opened again by whoever needs it next.
     pub(crate) fn abandon(&self, failed: &Arc<Handle>) {
         let mut slot = self.slot.write().unwrap_or_else(PoisonError::into_inner);
-        if slot.handle.as_ref().is_some_and(|current| Arc::ptr_eq(current, failed)) {
-            failed.lease.revoke();
-            slot.handle = None;
-            tracing::warn!(database = %self.path().display(), "closed after an error; it will be opened again");
+        let Slot { handle, stand_in, .. } = &mut *slot;
+        for current in [handle, stand_in] {
+            if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, failed)) {
+                failed.lease.revoke();
+                *current = None;
+                tracing::warn!(database = %self.path().display(), "closed after an error; it will be opened again");
+            }
         }
     }
 
-    fn handle(&self) -> Result<Arc<Handle>> {
+    fn readable(&self) -> Result<Arc<Handle>> {
+        let slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(handle) = slot.handle.as_ref().or(slot.stand_in.as_ref()) {
+            return Ok(handle.clone());
+        }
+        drop(slot);
+        let mut slot = self.slot.write().unwrap_or_else(PoisonError::into_inner);
+        let error = match self.reopen(&mut slot) {
+            Ok(handle) => return Ok(handle),
+            Err(error) => error,
+        };
+        let handle = match &slot.stand_in {
+            Some(handle) => handle.clone(),
+            None => {
+                tracing::warn!(database = %self.path().display(), %error, "read from a copy in memory until it can be written again");
+                Arc::new(Handle::open_copy(self.disk.as_ref(), self.cache)?)
+            }
+        };
+        slot.stand_in = Some(handle.clone());
+        Ok(handle)
+    }
+
+    fn writable(&self) -> Result<Arc<Handle>> {
         if let Some(handle) = &self.slot.read().unwrap_or_else(PoisonError::into_inner).handle {
             return Ok(handle.clone());
         }
-        let mut slot = self.slot.write().unwrap_or_else(PoisonError::into_inner);
+        self.reopen(&mut self.slot.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn reopen(&self, slot: &mut Slot) -> Result<Arc<Handle>> {
         if let Some(handle) = &slot.handle {
             return Ok(handle.clone());
         }
         let lease = slot.lease.renew();
         let handle = Arc::new(Handle::open(self.disk.as_ref(), self.cache, lease.clone(), false)?);
-        slot.handle = Some(handle.clone());
-        slot.lease = lease;
+        *slot = Slot { handle: Some(handle.clone()), stand_in: None, lease };
         tracing::info!(database = %self.path().display(), "opened again");
         Ok(handle)
     }
@@ -119,8 +150,32 @@ impl Database {
 
 impl Handle {
     fn open(disk: &dyn Disk, cache: usize, lease: Lease, check: bool) -> Result<Self> {
-        let path = disk.path();
-        let backend = disk.backend().step(|| format!("database {}: open", path.display()))?;
+        let backend = disk.backend().step(|| format!("database {}: open", disk.path().display()))?;
+        Self::open_backend(disk.path(), backend, cache, lease, check)
+    }
+
+    /// Opens a copy of the file in memory, which is never written back.
+    fn open_copy(disk: &dyn Disk, cache: usize) -> Result<Self> {
+        let copy = || {
+            let file = disk.backend()?;
+            let mut bytes = vec![0; usize::try_from(file.len()?).map_err(io::Error::other)?];
+            file.read(0, &mut bytes)?;
+            let memory = redb::backends::InMemoryBackend::new();
+            memory.set_len(file.len()?)?;
+            memory.write(0, &bytes)?;
+            Ok::<_, io::Error>(Box::new(memory))
+        };
+        let memory = copy().step(|| format!("database {}: copy to memory", disk.path().display()))?;
+        Self::open_backend(disk.path(), memory, cache, Lease::default(), false)
+    }
+
+    fn open_backend(
+        path: &Path,
+        backend: Box<dyn StorageBackend>,
+        cache: usize,
+        lease: Lease,
+        check: bool,
+    ) -> Result<Self> {
         let backend = Leased::new(backend, lease.clone());
         let mut builder = redb::Builder::new();
         builder.set_cache_size(cache).set_check_integrity_on_open(check);

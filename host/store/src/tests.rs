@@ -1,6 +1,11 @@
 //! The store as its users see it.
 
 mod basics;
+mod disks;
+mod killed;
+mod power;
+mod reboot;
+mod refusals;
 
 use std::path::{Path, PathBuf};
 
