@@ -1,3 +1,56 @@
-//! What a contributor and CI run: demo, test, bench.
+//! What a contributor and CI run: `cargo xtask demo`, `cargo xtask test`, `cargo xtask bench`.
+#![forbid(unsafe_code)]
 
-fn main() {}
+mod bench;
+mod build;
+mod demo;
+mod progress;
+mod test;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Wharf's tasks. Each installs what it needs and can, and names what it cannot.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Builds Wharf, runs a pod from an image through crictl on a private daemon, shows what happened, removes everything
+    Demo {
+        /// An image to pull from its registry; without one, a small real image is made on the spot
+        image: Option<String>,
+    },
+    /// Builds Wharf and runs every test: units, plugins, end to end with the real crictl
+    Test(test::Arguments),
+    /// Builds Wharf and measures it, beside a peer if one is named
+    Bench {
+        /// Arguments of the bench: `--peer NAME=SOCKET`, `--json FILE`, …; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Builds the binaries into target/release
+    Build,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().task {
+        Task::Demo { image } => demo::run(image.as_deref()),
+        Task::Test(arguments) => test::run(&arguments),
+        Task::Bench { arguments } => bench::run(&arguments),
+        Task::Build => tools::wasm_target().and_then(|()| build::binaries()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            progress::failed(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

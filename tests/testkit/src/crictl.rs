@@ -83,6 +83,19 @@ impl Crictl {
     ///
     /// When it cannot be started, or has to be killed.
     pub fn run<S: AsRef<std::ffi::OsStr>>(&self, arguments: &[S]) -> Result<Ran> {
+        self.run_within(arguments, DEADLINE)
+    }
+
+    /// As [`Crictl::ok`] with a deadline of its own: for a pull from far away.
+    ///
+    /// # Errors
+    ///
+    /// When it fails, or has to be killed.
+    pub fn ok_within<S: AsRef<std::ffi::OsStr>>(&self, arguments: &[S], deadline: Duration) -> Result<String> {
+        success(arguments, self.run_within(arguments, deadline)?)
+    }
+
+    fn run_within<S: AsRef<std::ffi::OsStr>>(&self, arguments: &[S], deadline: Duration) -> Result<Ran> {
         let mut command = self.command(arguments);
         let begin = Instant::now();
         let child = command
@@ -93,11 +106,11 @@ impl Crictl {
         let pid = Pid::from_raw(i32::try_from(child.id()).context("a pid is an i32")?);
         let (send, receive) = mpsc::channel();
         std::thread::spawn(move || send.send(child.wait_with_output()));
-        let out = match receive.recv_timeout(DEADLINE) {
+        let out = match receive.recv_timeout(deadline) {
             Ok(out) => out.with_context(|| format!("wait for {command:?}"))?,
             Err(_) => {
                 let _ = kill(pid, Signal::SIGKILL);
-                bail!("{command:?}: still running after {DEADLINE:?}");
+                bail!("{command:?}: still running after {deadline:?}");
             }
         };
         Ok(Ran {
@@ -114,11 +127,7 @@ impl Crictl {
     ///
     /// When it fails, with what it said.
     pub fn ok<S: AsRef<std::ffi::OsStr>>(&self, arguments: &[S]) -> Result<String> {
-        let ran = self.run(arguments)?;
-        if !ran.status.success() {
-            bail!("crictl {}: {}\n{}{}", words(arguments), ran.status, ran.stdout, ran.stderr);
-        }
-        Ok(ran.stdout.trim_end_matches('\n').to_owned())
+        success(arguments, self.run(arguments)?)
     }
 
     /// Runs it and wants failure; what it said.
@@ -146,6 +155,13 @@ impl Crictl {
         let text = self.ok(&all)?;
         serde_json::from_str(&text).with_context(|| format!("crictl {}: no JSON: {text}", words(arguments)))
     }
+}
+
+fn success<S: AsRef<std::ffi::OsStr>>(arguments: &[S], ran: Ran) -> Result<String> {
+    if !ran.status.success() {
+        bail!("crictl {}: {}\n{}{}", words(arguments), ran.status, ran.stdout, ran.stderr);
+    }
+    Ok(ran.stdout.trim_end_matches('\n').to_owned())
 }
 
 fn words<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> String {

@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use crate::{
     http::request,
     image::{Blob, Image},
+    packages::{apt_is_here, unpacked_package},
     wait::wait_for,
 };
 
@@ -30,9 +31,18 @@ pub struct DockerRegistry {
 }
 
 impl DockerRegistry {
-    /// Where the program is, if it is installed.
-    pub fn find() -> Option<PathBuf> {
-        ["/usr/bin/docker-registry", "/usr/local/bin/docker-registry"].iter().map(PathBuf::from).find(|p| p.is_file())
+    /// Where the program is: installed, or fetched as a package into the cache without being installed.
+    ///
+    /// # Errors
+    ///
+    /// When it is neither here nor among the packages that apt knows.
+    pub fn find() -> Result<PathBuf> {
+        let installed = ["/usr/bin/docker-registry", "/usr/local/bin/docker-registry"];
+        if let Some(found) = installed.iter().map(PathBuf::from).find(|p| p.is_file()) {
+            return Ok(found);
+        }
+        ensure!(apt_is_here(), "docker-registry is not installed, and there is no apt-get to fetch it");
+        Ok(unpacked_package("docker-registry")?.join("usr/bin/docker-registry"))
     }
 
     /// Starts it and waits until it answers.
@@ -41,7 +51,7 @@ impl DockerRegistry {
     ///
     /// When it is not installed, or does not answer, with its own last words.
     pub fn start() -> Result<Self> {
-        let program = Self::find().context("docker-registry is not installed (apt-get install docker-registry)")?;
+        let program = Self::find()?;
         let dir =
             tempfile::Builder::new().prefix("wharf-registry-").tempdir().context("make a folder for the registry")?;
         // Another process may take the port before the registry does: then it exits and the next port is tried.

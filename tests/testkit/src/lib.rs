@@ -36,7 +36,7 @@ pub use self::{
     process::{Process, processes},
     registry::{Auth, Registry, Seen},
     samples::{busybox, busybox_layers, many_layers, odd},
-    skip::{in_ci, need, skipped},
+    skip::{in_ci, need, root, skipped},
     tree::{Entry, Node, Tree},
     userland::{Userland, userland},
     wait::wait_for,

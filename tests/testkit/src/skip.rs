@@ -13,9 +13,14 @@ pub fn in_ci() -> bool {
 pub fn skipped(reason: &str) {
     let test = std::thread::current().name().unwrap_or("test").to_owned();
     assert!(!in_ci(), "{test}: skipped in CI: {reason}");
-    let mut err = std::io::stderr().lock();
     // Nobody listens: then there is nobody to tell.
-    let _ = writeln!(err, "{test}: skipped: {reason}");
+    let _ = writeln!(std::io::stderr().lock(), "{test}: skipped: {reason}");
+    // `cargo xtask test` gathers them here.
+    if let Some(list) = std::env::var_os("WHARF_TEST_SKIPS")
+        && let Ok(mut list) = std::fs::File::options().create(true).append(true).open(list)
+    {
+        let _ = writeln!(list, "{test}: {reason}");
+    }
 }
 
 /// What a test needs, or `None` after saying why it is skipped: `let Some(tool) = need(find()) else { return };`
@@ -31,4 +36,14 @@ pub fn need<T>(found: anyhow::Result<T>) -> Option<T> {
             None
         }
     }
+}
+
+/// Root, which containers need.
+///
+/// # Errors
+///
+/// For everybody else.
+pub fn root() -> anyhow::Result<()> {
+    anyhow::ensure!(nix::unistd::geteuid().is_root(), "containers are made by root: run this as root");
+    Ok(())
 }
