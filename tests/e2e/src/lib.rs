@@ -1,1 +1,11 @@
-//! End-to-end tests: the built daemon on its socket, the real crictl.
+//! The harness of the end-to-end tests: a private daemon, the real crictl, images from a registry on loopback,
+//! and the check that nothing is left. The tests are in `tests/`, one subject a file.
+#![forbid(unsafe_code)]
+
+mod images;
+mod node;
+
+pub use self::{
+    images::{IMAGES, registry_address},
+    node::{Node, Pod},
+};

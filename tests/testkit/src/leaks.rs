@@ -47,6 +47,19 @@ impl Scope {
         !process.zombie && (ours || in_cgroup || in_folder(&process.cwd) || in_folder(&process.exe))
     }
 
+    /// What of it is there right now besides files: mounts, cgroups, namespaces, processes, loop devices. Nothing should
+    /// be once its pods are removed and it has stopped; what is about to go is given three seconds.
+    pub fn alive(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        wait_for(GRACE, || {
+            let state = self.now().into_iter().filter(|(kind, _)| *kind != "file");
+            found =
+                state.flat_map(|(kind, items)| items.into_iter().map(move |item| format!("{kind} {item}"))).collect();
+            found.is_empty()
+        });
+        found
+    }
+
     fn now(&self) -> State {
         let mut state = State::new();
         state.insert("mount", self.mounts());

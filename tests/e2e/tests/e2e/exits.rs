@@ -1,0 +1,90 @@
+use wharf_e2e::Node;
+
+#[test]
+fn exit_codes_and_reasons_arrive() {
+    let Some(node) = Node::start() else { return };
+    let pod = node.pod("exits");
+    for (name, script, code, reason) in [
+        ("good", "true", 0, "Completed"),
+        ("seven", "exit 7", 7, "Error"),
+        ("killed", "kill -9 $$", 137, "Error"),
+        ("term", "kill -15 $$", 143, "Error"),
+    ] {
+        let id = node.run(&pod, name, script);
+        let status = node.wait_state(&id, "CONTAINER_EXITED");
+        assert_eq!(
+            (status["exitCode"].as_i64().unwrap_or(0), status["reason"].as_str()),
+            (code, Some(reason)),
+            "{name}: {status:#}"
+        );
+        let time = |key: &str| status[key].as_str().unwrap().to_owned();
+        assert!(time("createdAt") <= time("startedAt") && time("startedAt") <= time("finishedAt"), "{status:#}");
+    }
+    node.finish();
+}
+
+#[test]
+fn stop_sends_the_images_signal_first_and_kills_after_the_timeout() {
+    let Some(node) = Node::start() else { return };
+    let pod = node.pod("stop");
+    let polite = node.run(&pod, "polite", "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.02; done");
+    node.wait_log(&polite, "ready");
+    node.ok(&["stop", "--timeout", "10", &polite]);
+    assert_eq!(node.exit_code(&polite), 3);
+    assert!(node.log(&polite).contains("bye"));
+
+    let deaf = node.run(&pod, "deaf", "trap '' TERM; echo ready; while :; do sleep 0.02; done");
+    node.wait_log(&deaf, "ready");
+    node.ok(&["stop", "--timeout", "1", &deaf]);
+    assert_eq!(node.exit_code(&deaf), 137);
+    node.finish();
+}
+
+#[test]
+fn an_exec_brings_both_streams_and_its_exit_code() {
+    let Some(node) = Node::start() else { return };
+    let pod = node.pod("exec");
+    let id = node.run(&pod, "main", "exec sleep 1000");
+    let ran = node.crictl.run(&["exec", "-s", &id, "sh", "-c", "echo to-out; echo to-err >&2; exit 5"]).unwrap();
+    assert!(ran.stdout.contains("to-out"), "{ran:?}");
+    assert!(ran.stderr.contains("to-err"), "{ran:?}");
+    assert!(!ran.status.success() && ran.stderr.contains('5'), "{ran:?}");
+    let missing = node.fails(&["exec", "-s", &id, "no-such-program"]);
+    assert!(missing.contains("no-such-program") && missing.contains("not found"), "{missing}");
+    node.finish();
+}
+
+#[test]
+fn an_exec_past_its_timeout_is_ended_with_all_its_children() {
+    let Some(node) = Node::start() else { return };
+    let pod = node.pod("late");
+    let id = node.run(&pod, "main", "exec sleep 1000");
+    let said = node.fails(&["exec", "-s", "--timeout", "1", &id, "sh", "-c", "sleep 777 & sleep 888"]);
+    assert!(said.contains("DeadlineExceeded") || said.contains("timed out"), "{said}");
+    let left = node.exec(&id, "cat /proc/[0-9]*/cmdline | tr '\\0' ' '");
+    assert!(!left.contains("sleep 888"), "{left}");
+    node.finish();
+}
+
+#[test]
+fn an_exec_in_a_container_that_ended_is_refused() {
+    let Some(node) = Node::start() else { return };
+    let pod = node.pod("over");
+    let id = node.run(&pod, "main", "true");
+    node.exit_code(&id);
+    let said = node.fails(&["exec", "-s", &id, "true"]);
+    assert!(said.contains("not running") || said.contains("exited"), "{said}");
+    node.finish();
+}
+
+#[test]
+fn a_container_out_of_memory_says_so() {
+    let Some(node) = Node::start() else { return };
+    let pod = node.pod("oom");
+    let id = node.run_with(&pod, "main", "dd if=/dev/zero of=/dev/null bs=200M count=1", |c| {
+        c["linux"] = serde_json::json!({ "resources": { "memory_limit_in_bytes": 32 << 20 } });
+    });
+    let status = node.wait_state(&id, "CONTAINER_EXITED");
+    assert_eq!((status["exitCode"].as_i64(), status["reason"].as_str()), (Some(137), Some("OOMKilled")), "{status:#}");
+    node.finish();
+}

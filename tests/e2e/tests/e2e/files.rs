@@ -1,0 +1,123 @@
+use std::fs;
+
+use serde_json::json;
+use wharf_e2e::Node;
+
+#[test]
+fn a_container_writes_into_its_own_layer_only() {
+    let Some(node) = Node::start() else { return };
+    let pod = node.pod("layers");
+    let one = node.run(&pod, "one", "echo mine > /new; rm /etc/group; exec sleep 1000");
+    let two = node.run(&pod, "two", "exec sleep 1000");
+    node.exec(&one, "while ! grep -q mine /new; do :; done; test ! -e /etc/group");
+    node.exec(&two, "test ! -e /new && grep -q www-data /etc/group");
+    node.finish();
+}
+
+#[test]
+fn a_read_only_root_cannot_be_written_and_its_mounts_can() {
+    let Some(node) = Node::start() else { return };
+    let pod = node.pod("read-only");
+    let id = node.run_with(&pod, "main", "exec sleep 1000", |c| {
+        c["linux"] = json!({ "security_context": { "readonly_rootfs": true } });
+    });
+    let said = node.fails(&["exec", "-s", &id, "touch", "/new"]);
+    assert!(said.contains("Read-only file system"), "{said}");
+    node.exec(&id, "echo x > /dev/shm/x && echo y > /dev/null");
+    node.finish();
+}
+
+#[test]
+fn masked_paths_are_empty_and_read_only_paths_refuse() {
+    let Some(node) = Node::start() else { return };
+    let pod = node.pod("masked");
+    let id = node.run_with(&pod, "main", "exec sleep 1000", |c| {
+        c["linux"] = json!({ "security_context": { "masked_paths": ["/proc/kcore", "/bin", "/no/such/path"], "readonly_paths": ["/proc/sys"] } });
+        c["command"] = json!(["/bin/sleep", "1000"]);
+    });
+    // The tools of the image are masked: look from outside, through the process's own root.
+    let root = format!("/proc/{}/root", node.pid(&id));
+    assert_eq!(fs::read_dir(format!("{root}/bin")).unwrap().count(), 0);
+    assert_eq!(fs::read(format!("{root}/proc/kcore")).unwrap().len(), 0);
+    let refused = fs::write(format!("{root}/proc/sys/kernel/domainname"), "x").unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ReadOnlyFilesystem);
+    node.finish();
+}
+
+#[test]
+fn the_standard_mounts_and_devices_are_there() {
+    let Some(node) = Node::start() else { return };
+    let pod = node.pod("standard");
+    let id = node.run(&pod, "main", "exec sleep 1000");
+    let seen = node.exec(&id, "cat /proc/mounts");
+    for mount in [
+        "/proc proc",
+        "/dev tmpfs",
+        "/dev/pts devpts",
+        "/dev/shm tmpfs",
+        "/dev/mqueue mqueue",
+        "/sys sysfs",
+        "/sys/fs/cgroup ",
+    ] {
+        assert!(seen.contains(&format!(" {mount}")), "{mount}: {seen}");
+    }
+    let devices = "for d in null zero full random urandom tty; do test -c /dev/$d || exit 1; done; readlink /dev/stdin /dev/fd /dev/ptmx";
+    assert_eq!(node.exec(&id, devices), "/proc/self/fd/0\n/proc/self/fd\npts/ptmx");
+    assert!(!node.exec(&id, "ls /proc/self/fd").contains('9'), "no descriptor of ours leaks");
+    // The root itself: an overlay that the host's mount table does not know.
+    assert!(seen.lines().next().unwrap().contains(" / overlay"), "{seen}");
+    let host = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let ours = node.daemon.root().display().to_string();
+    assert!(!host.contains(&ours), "{host}");
+    node.finish();
+}
+
+#[test]
+fn host_folders_are_mounted_as_asked() {
+    let Some(node) = Node::start() else { return };
+    let shared = node.daemon.scratch().join("test/shared");
+    fs::create_dir(&shared).unwrap();
+    fs::write(shared.join("from-host"), "hello\n").unwrap();
+    let pod = node.pod("mounts");
+    let id = node.run_with(&pod, "main", "exec sleep 1000", |c| {
+        c["mounts"] = json!([
+            { "host_path": shared, "container_path": "/writable" },
+            { "host_path": shared, "container_path": "/deep/er/read-only", "readonly": true },
+            { "host_path": shared.join("from-host"), "container_path": "/etc/one-file" },
+        ]);
+    });
+    assert_eq!(
+        node.exec(
+            &id,
+            "cat /writable/from-host /deep/er/read-only/from-host /etc/one-file; echo back > /writable/back"
+        ),
+        "hello\nhello\nhello"
+    );
+    assert_eq!(fs::read_to_string(shared.join("back")).unwrap(), "back\n");
+    let said = node.fails(&["exec", "-s", &id, "touch", "/deep/er/read-only/x"]);
+    assert!(said.contains("Read-only file system"), "{said}");
+    node.finish();
+}
+
+#[test]
+fn odd_layers_come_out_as_their_authors_meant() {
+    let Some(node) = Node::empty() else { return };
+    node.ok(&["pull", "images.test/odd:1"]);
+    let pod = node.pod("odd");
+    let id = node.run_with(&pod, "main", "exec sleep 1000", |c| c["image"]["image"] = json!("images.test/odd:1"));
+    for (what, script, expected) in [
+        ("a removed file and folder", "ls -d /odd/removed /odd/removed-dir 2>/dev/null | wc -l", "0"),
+        ("an opaque folder", "ls -a /odd/opaque | tr '\\n' ' '", ". .. new "),
+        ("a hard link to a lower layer", "cat /odd/link; test /odd/link -ef /odd/target && echo same", "target\nsame"),
+        ("owners", "stat -c '%u:%g' /odd/owned", "1234:5678"),
+        ("setuid", "stat -c %a /odd/setuid", "4755"),
+        ("a sparse file", "stat -c %s /odd/sparse; head -c 5 /odd/sparse; tail -c 3 /odd/sparse", "8388608\nstartend"),
+        ("a long path", "cat $(find /odd -name deep)", "deep"),
+        ("a pipe", "stat -c %F /odd/pipe", "fifo"),
+        ("an implied parent", "stat -c %a /tmp; cat /tmp/implied", "1777\nmy folder is of a lower layer"),
+        ("a file that becomes a folder", "cat /odd/was-file/inside", "a folder now"),
+    ] {
+        assert_eq!(node.exec(&id, script), expected, "{what}");
+    }
+    node.finish();
+}

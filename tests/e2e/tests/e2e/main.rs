@@ -1,0 +1,18 @@
+//! The built daemon judged from outside: one subject a file, one test for each thing that is promised.
+//! One program, so that all tests share one registry.
+#![forbid(unsafe_code)]
+// The helpers of a test fail it as the test itself does; clippy knows only functions marked as tests.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod bad_input;
+mod configuration;
+mod exits;
+mod files;
+mod images;
+mod limits;
+mod logs;
+mod namespaces;
+mod restart;
+mod retries;
+mod users;
+mod walk_through;

@@ -1,0 +1,83 @@
+use wharf_e2e::Node;
+
+#[test]
+fn every_verb_of_the_walk_through_answers_and_nothing_is_left() {
+    let Some(node) = Node::empty() else { return };
+    let image = Node::image();
+    node.ok(&["pull", &image]);
+    let images = node.json(&["images"]);
+    let tags = &images["images"][0]["repoTags"];
+    assert_eq!(tags[0], image.as_str(), "{images:#}");
+    let digest = images["images"][0]["repoDigests"][0].as_str().unwrap();
+    assert!(digest.starts_with("images.test/busybox@sha256:"), "{digest}");
+
+    let pod = node.pod("walk");
+    let container = node.create(&pod, "main", "echo out; echo err >&2; exec sleep 1000", |c| {
+        c["labels"] = serde_json::json!({ "role": "main" });
+    });
+    assert_eq!(node.status(&container)["state"], "CONTAINER_CREATED");
+    node.ok(&["start", &container]);
+    node.wait_log(&container, "err");
+    assert_eq!(node.exec(&container, "echo $((6 * 7)); hostname"), "42\nwalk");
+
+    let ps = node.json(&["ps"]);
+    assert_eq!(ps["containers"][0]["id"], container.as_str(), "{ps:#}");
+    assert_eq!(ps["containers"][0]["state"], "CONTAINER_RUNNING");
+    let pods = node.json(&["pods"]);
+    assert_eq!(
+        (&pods["items"][0]["id"], &pods["items"][0]["state"]),
+        (&pod.id.as_str().into(), &"SANDBOX_READY".into()),
+        "{pods:#}"
+    );
+
+    let status = node.status(&container);
+    assert_eq!(status["image"]["image"], image.as_str(), "the name the user gave: {status:#}");
+    assert_eq!(status["labels"]["role"], "main");
+    assert!(status["logPath"].as_str().unwrap().ends_with("/logs/walk/main.log"), "{status:#}");
+    let inspected = node.json(&["inspectp", &pod.id]);
+    assert_eq!(inspected["status"]["metadata"]["name"], "walk", "{inspected:#}");
+
+    node.ok(&["stop", "--timeout", "0", &container]);
+    assert_eq!(node.status(&container)["state"], "CONTAINER_EXITED");
+    assert_eq!(node.ok(&["ps", "-q"]), "", "ps shows running containers only");
+    assert_eq!(node.ok(&["ps", "-a", "-q"]), container);
+    node.ok(&["rm", &container]);
+    node.ok(&["stopp", &pod.id]);
+    assert_eq!(node.json(&["pods"])["items"][0]["state"], "SANDBOX_NOTREADY");
+    node.ok(&["rmp", &pod.id]);
+    node.ok(&["rmi", &image]);
+    assert_eq!(node.ok(&["images", "-q"]), "");
+    assert_eq!(node.ok(&["pods", "-q"]), "");
+    node.finish();
+}
+
+#[test]
+fn the_daemon_says_who_it_is_and_that_it_is_ready() {
+    let Some(node) = Node::empty() else { return };
+    let version = node.ok(&["version"]);
+    assert!(version.contains("RuntimeName:  wharf") && version.contains("RuntimeApiVersion:  v1"), "{version}");
+    let info = node.json(&["info"]);
+    let ready = info["status"]["conditions"].as_array().unwrap().iter().find(|c| c["type"] == "RuntimeReady").unwrap();
+    assert_eq!(ready["status"], true, "{info:#}");
+    assert!(info["plugins"].is_array(), "the plugins' calls are part of the status: {info:#}");
+    node.finish();
+}
+
+#[test]
+fn every_snapshot_of_a_container_is_decided_by_the_plugin() {
+    let Some(node) = Node::start() else { return };
+    let calls = |function: &str| {
+        let info = node.json(&["info"]);
+        let all = info["plugins"].as_array().unwrap().clone();
+        all.iter().filter(|c| c["function"] == function).filter_map(|c| c["calls"].as_u64()).sum::<u64>()
+    };
+    let (prepared, removed) = (calls("prepare"), calls("remove"));
+    assert!(prepared >= 3 && calls("commit") >= 3, "an image of three layers: {prepared} prepared");
+    let pod = node.pod("asked");
+    let id = node.run(&pod, "main", "exec sleep 1000");
+    assert_eq!(calls("prepare"), prepared + 1, "one more layer, the container's own");
+    node.ok(&["stop", "--timeout", "0", &id]);
+    node.ok(&["rm", &id]);
+    assert_eq!(calls("remove"), removed + 1);
+    node.finish();
+}
