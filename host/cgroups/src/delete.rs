@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use wharf_error::{Error, Kind, Result};
+use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use crate::{Cgroup, file};
 
@@ -39,6 +39,20 @@ impl Cgroup {
     }
 }
 
+impl Cgroup {
+    /// Removes it from every hierarchy where nothing is in it: a parent that others may be using. Absent and
+    /// busy are success.
+    pub fn delete_if_empty(&self) -> Result<()> {
+        for (dir, _) in self.dirs() {
+            match fs::remove_dir(&dir) {
+                Err(error) if file::is_gone(&error) || error.kind() == io::ErrorKind::ResourceBusy => {}
+                other => other.step(|| format!("cgroup {}: remove {}", self.path(), dir.display()))?,
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Bottom up; goes on after a failure, so that what can go goes.
 fn remove(dir: &Path) -> io::Result<()> {
     match fs::remove_dir(dir) {
@@ -61,6 +75,19 @@ fn remove(dir: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::testing::each_layout;
+
+    #[test]
+    fn an_empty_one_goes_and_one_with_children_stays() {
+        each_layout("empty", |own| {
+            let child = own.cgroup.hierarchies().create(&format!("{}/a", own.cgroup.path())).unwrap();
+            own.cgroup.delete_if_empty().unwrap();
+            assert!(child.exists());
+            child.delete_if_empty().unwrap();
+            own.cgroup.delete_if_empty().unwrap();
+            assert!(!own.cgroup.exists());
+            own.cgroup.delete_if_empty().unwrap();
+        });
+    }
 
     #[test]
     fn a_tree_goes_at_once_and_again_without_harm() {

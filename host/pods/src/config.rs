@@ -1,0 +1,44 @@
+use std::{path::PathBuf, time::Duration};
+
+/// Where pods live and how long each step with a shim may take.
+#[derive(Clone, Debug)]
+pub struct PodsConfig {
+    /// The containerd namespace of these pods: `k8s.io` for CRI.
+    pub namespace: String,
+    /// The state folder; each pod's bundle is `<state>/pods/<id>`.
+    pub state: PathBuf,
+    /// The supervisor's binary, `containerd-shim-wharf-v1`.
+    pub shim: PathBuf,
+    /// The daemon's gRPC socket; shims forward their events to `<address>.ttrpc`.
+    pub address: PathBuf,
+    /// The control group below which a pod lives whose request names none: `<cgroup_parent>/<pod id>`.
+    pub cgroup_parent: String,
+    /// The name of the runtime handler that the empty name stands for.
+    pub default_handler: String,
+    /// Longest line of a container's log, in bytes; longer ones are split and marked `P`.
+    pub max_log_line: usize,
+    /// Whether a container's overlay is mounted `volatile`, so that its end does not sync the whole disk.
+    pub volatile: bool,
+    /// How long a shim may take to start and to answer a call that waits for nothing else.
+    pub shim_deadline: Duration,
+    /// How long a killed container may take to be gone before its removal fails.
+    pub kill_deadline: Duration,
+}
+
+impl PodsConfig {
+    /// A configuration with the defaults of a node, for the given folders.
+    pub fn new(state: PathBuf, shim: PathBuf, address: PathBuf) -> Self {
+        Self {
+            namespace: "k8s.io".into(),
+            state,
+            shim,
+            address,
+            cgroup_parent: "/wharf".into(),
+            default_handler: "native".into(),
+            max_log_line: 16 * 1024,
+            volatile: true,
+            shim_deadline: Duration::from_secs(30),
+            kill_deadline: Duration::from_secs(30),
+        }
+    }
+}

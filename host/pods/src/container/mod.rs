@@ -1,0 +1,9 @@
+mod create;
+mod exited;
+mod record;
+mod remove;
+mod start;
+mod stop;
+
+pub use self::record::{Container, ContainerMetadata, ContainerRequest, ContainerState, NewContainer};
+pub(crate) use self::{exited::UNSEEN, record::Stage};

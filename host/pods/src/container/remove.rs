@@ -1,0 +1,61 @@
+use std::{fs, io, time::Duration};
+
+use wharf_error::{Result, ResultExt as _};
+
+use super::record::Stage;
+use crate::{
+    Pods,
+    inner::{ContainerEntry, Inner},
+    pod::blocking,
+};
+
+impl Pods {
+    /// Kills the container if it runs, then removes its root, its bundle and its record. Its log stays: that is
+    /// the client's.
+    ///
+    /// Idempotent: a container that is gone is success.
+    pub async fn remove_container(&self, id: &str) -> Result<()> {
+        let entry = match self.inner.container_entry(id) {
+            Err(error) if error.is_not_found() => return Ok(()),
+            found => found?,
+        };
+        let inner = self.inner.clone();
+        crate::detached("remove container", async move {
+            let _life = entry.life.lock().await;
+            inner.remove_container(&entry).await
+        })
+        .await
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    /// Callers hold the container's `life`. Safe to repeat after a crash at any point.
+    pub(crate) async fn remove_container(&self, entry: &ContainerEntry) -> Result<()> {
+        let container = entry.row();
+        if self.container_entry(&container.id).is_err() {
+            return Ok(());
+        }
+        let what = || format!("remove container {}", container.id);
+        self.stop_container(entry, Duration::ZERO).await.step(what)?;
+        self.update_container(entry, |row| row.stage = Stage::Removing).await?;
+        // The mount namespace of its last process holds the root; only an empty group says that it is gone.
+        self.kill_group(&container.cgroup).await.step(what)?;
+        match self.snapshots.remove(&self.config.namespace, container.snapshot_key()).await {
+            Err(error) if !error.is_not_found() => return Err(error).step(what),
+            _ => {}
+        }
+        let bundle = container.bundle(&self.pods_dir());
+        blocking("remove the container's bundle", move || match fs::remove_dir_all(&bundle) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).step(|| format!("remove the folder {}", bundle.display()))
+            }
+            _ => Ok(()),
+        })
+        .await?;
+        self.forget_container(&container.id).await?;
+        tracing::info!(container = %container.id, "container is removed");
+        Ok(())
+    }
+}

@@ -1,0 +1,106 @@
+use std::sync::Arc;
+
+use wharf_error::{Error, Kind, Result, ResultExt as _};
+use wharf_shim_api::Stdio;
+
+use super::{Container, record::Stage};
+use crate::{
+    Pods,
+    inner::{ContainerEntry, Inner},
+    shim::NewTask,
+    time,
+};
+
+/// The exit code of a container whose process could not be started, as containerd reports it.
+const START_ERROR: i32 = 128;
+
+impl Pods {
+    /// Starts a created container.
+    ///
+    /// Idempotent: a container that was started before, whether it runs or has ended, is success. One that cannot
+    /// be started ends with reason `StartError`, exit code 128 and the error as its message.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`; `FailedPrecondition` where its pod is not ready or an earlier start failed; else the failing
+    /// step of making the process.
+    pub async fn start_container(&self, id: &str) -> Result<()> {
+        let entry = self.inner.container_entry(id)?;
+        let inner = self.inner.clone();
+        crate::detached("start container", async move {
+            let _life = entry.life.lock().await;
+            inner.start_container(&entry).await
+        })
+        .await
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    async fn start_container(self: &Arc<Self>, entry: &Arc<ContainerEntry>) -> Result<()> {
+        let container = entry.row();
+        match container.stage {
+            Stage::Created => {}
+            Stage::Running => return Ok(()),
+            Stage::Exited if container.started_at != 0 => return Ok(()),
+            Stage::Exited => return Err(refused(&container, &container.message)),
+            Stage::Making | Stage::Starting => return Err(refused(&container, "it is still being made")),
+            Stage::Removing => return Err(refused(&container, "it is being removed")),
+        }
+        let shim = self.pod_entry(&container.pod_id)?.shim().step(|| format!("start container {}", container.id))?;
+        let mounts = self.snapshots.mounts(&self.config.namespace, container.snapshot_key()).await?;
+        self.update_container(entry, |container| container.stage = Stage::Starting).await?;
+
+        let bundle = container.bundle(&self.pods_dir());
+        let log = match &container.log_path {
+            Some(path) => Stdio::CriLog { path: path.clone(), max_line: self.config.max_log_line },
+            None => Stdio::Null,
+        };
+        let task = NewTask {
+            id: &container.id,
+            bundle: &bundle,
+            mounts: &mounts,
+            volatile: self.config.volatile,
+            terminal: container.tty,
+            stdin: Stdio::Null,
+            stdout: log.clone(),
+            stderr: if container.tty { Stdio::Null } else { log },
+        };
+        let started = match shim.create_task(&task).await {
+            Ok(()) => shim.start_task(&container.id, "").await,
+            Err(error) => Err(error),
+        };
+        match started {
+            Ok(pid) => {
+                self.update_container(entry, |container| {
+                    container.stage = Stage::Running;
+                    container.started_at = time::now();
+                    container.pid = Some(pid);
+                })
+                .await?;
+                self.watch(entry.clone(), shim);
+                tracing::info!(container = %container.id, pid, "container is started");
+                Ok(())
+            }
+            Err(error) => {
+                if let Err(undo) = shim.delete_task(&container.id, "").await {
+                    tracing::debug!(container = %container.id, error = %undo, "undo a container that did not start");
+                }
+                let message = error.to_string();
+                self.update_container(entry, |container| {
+                    container.set_exited(START_ERROR, time::now(), false);
+                    container.reason = "StartError".into();
+                    container.message = message;
+                })
+                .await?;
+                Err(error).step(|| format!("start container {}", container.id))
+            }
+        }
+    }
+}
+
+fn refused(container: &Container, why: &str) -> Error {
+    Error::new(Kind::FailedPrecondition, format!("start container {}: {why}", container.id))
+        .hint("a container is started once; remove it and create a new one")
+}

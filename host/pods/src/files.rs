@@ -1,0 +1,31 @@
+//! The files that a pod's containers share: `hosts`, `hostname`, `resolv.conf`, in the pod's folder.
+
+use std::{fs, io, path::Path};
+
+use wharf_error::{Result, ResultExt as _};
+
+/// The hosts file of a pod whose client mounts none of its own (the kubelet does).
+const HOSTS: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
+
+/// Writes the three files. A host-network pod sees the host's `hosts`; `resolv_conf` of none copies the host's.
+pub(crate) fn write(dir: &Path, hostname: &str, host_network: bool, resolv_conf: Option<&str>) -> Result<()> {
+    let hosts = if host_network { host_file("/etc/hosts")?.unwrap_or_else(|| HOSTS.into()) } else { HOSTS.into() };
+    let resolv_conf = match resolv_conf {
+        Some(lines) => lines.as_bytes().to_vec(),
+        None => host_file("/etc/resolv.conf")?.unwrap_or_default(),
+    };
+    let hostname = if hostname.is_empty() { String::new() } else { format!("{hostname}\n") };
+    for (name, contents) in [("hosts", hosts), ("hostname", hostname.into_bytes()), ("resolv.conf", resolv_conf)] {
+        let path = dir.join(name);
+        fs::write(&path, contents).step(|| format!("write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn host_file(path: &str) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(contents) => Ok(Some(contents)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).step(|| format!("read the host's {path}")),
+    }
+}

@@ -1,0 +1,300 @@
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+};
+
+use tokio::sync::watch;
+use wharf_cgroups::Hierarchies;
+use wharf_error::{Error, Kind, Result};
+use wharf_snapshots::Snapshots;
+use wharf_store::Store;
+
+use crate::{
+    PodsConfig,
+    container::{self, Container},
+    operations::Operations,
+    pod::{self, Pod},
+    shim::Shim,
+    store::{ContainerTable, PodTable},
+};
+
+/// All pods and containers of one containerd namespace. Cheap to clone.
+#[derive(Clone)]
+pub struct Pods {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) config: PodsConfig,
+    pub(crate) store: Store,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) cgroups: Hierarchies,
+    pub(crate) operations: Operations,
+    pods: RwLock<BTreeMap<String, Arc<PodEntry>>>,
+    containers: RwLock<BTreeMap<String, Arc<ContainerEntry>>>,
+}
+
+/// A pod's row, its shim, and the lock under which its life moves on.
+pub(crate) struct PodEntry {
+    row: Mutex<Pod>,
+    shim: Mutex<Option<Shim>>,
+    /// Held by one verb at a time.
+    pub(crate) life: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// A container's row, the news of its end, and the lock under which its life moves on.
+pub(crate) struct ContainerEntry {
+    row: Mutex<Container>,
+    /// Writers of the row, one at a time: a verb and the watcher of its end may meet.
+    book: tokio::sync::Mutex<()>,
+    ended: watch::Sender<bool>,
+    /// Held by one verb at a time; never by the watcher of its end.
+    pub(crate) life: tokio::sync::Mutex<()>,
+}
+
+// === impl Pods ===
+
+impl Pods {
+    /// The pod with this id, or with the only id that begins so.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, or `InvalidArgument` where several ids begin so.
+    pub fn pod(&self, id: &str) -> Result<Pod> {
+        Ok(self.inner.pod_entry(id)?.row())
+    }
+
+    /// Every pod, in the order of their ids.
+    pub fn pods(&self) -> Vec<Pod> {
+        let pods = self.inner.pods.read().unwrap_or_else(PoisonError::into_inner);
+        pods.values().map(|entry| entry.row()).filter(|pod| pod.stage != pod::Stage::Making).collect()
+    }
+
+    /// The container with this id, or with the only id that begins so.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, or `InvalidArgument` where several ids begin so.
+    pub fn container(&self, id: &str) -> Result<Container> {
+        Ok(self.inner.container_entry(id)?.row())
+    }
+
+    /// Every container, in the order of their ids.
+    pub fn containers(&self) -> Vec<Container> {
+        let containers = self.inner.containers.read().unwrap_or_else(PoisonError::into_inner);
+        containers
+            .values()
+            .map(|entry| entry.row())
+            .filter(|container| container.stage != container::Stage::Making)
+            .collect()
+    }
+
+    /// The configuration that these pods run with.
+    pub fn config(&self) -> &PodsConfig {
+        &self.inner.config
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    pub(crate) fn new(config: PodsConfig, store: Store, snapshots: Snapshots, cgroups: Hierarchies) -> Self {
+        Self {
+            config,
+            store,
+            snapshots,
+            cgroups,
+            operations: Operations::new(),
+            pods: RwLock::default(),
+            containers: RwLock::default(),
+        }
+    }
+
+    /// The folder that holds every pod's bundle.
+    pub(crate) fn pods_dir(&self) -> PathBuf {
+        self.config.state.join("pods")
+    }
+
+    pub(crate) fn pod_dir(&self, id: &str) -> PathBuf {
+        self.pods_dir().join(id)
+    }
+
+    pub(crate) fn row_key(&self, id: &str) -> String {
+        wharf_store::key(&self.config.namespace, id)
+    }
+
+    pub(crate) fn pod_entry(&self, id: &str) -> Result<Arc<PodEntry>> {
+        find(&self.pods.read().unwrap_or_else(PoisonError::into_inner), "pod sandbox", id)
+    }
+
+    pub(crate) fn container_entry(&self, id: &str) -> Result<Arc<ContainerEntry>> {
+        find(&self.containers.read().unwrap_or_else(PoisonError::into_inner), "container", id)
+    }
+
+    pub(crate) fn pod_by(&self, matches: impl Fn(&Pod) -> bool) -> Option<Arc<PodEntry>> {
+        let pods = self.pods.read().unwrap_or_else(PoisonError::into_inner);
+        pods.values().find(|entry| matches(&entry.lock())).cloned()
+    }
+
+    pub(crate) fn container_by(&self, matches: impl Fn(&Container) -> bool) -> Option<Arc<ContainerEntry>> {
+        let containers = self.containers.read().unwrap_or_else(PoisonError::into_inner);
+        containers.values().find(|entry| matches(&entry.lock())).cloned()
+    }
+
+    pub(crate) fn all_container_ids(&self) -> std::collections::HashSet<String> {
+        self.containers.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
+    pub(crate) fn containers_of(&self, pod: &str) -> Vec<Arc<ContainerEntry>> {
+        let containers = self.containers.read().unwrap_or_else(PoisonError::into_inner);
+        containers.values().filter(|entry| entry.lock().pod_id == pod).cloned().collect()
+    }
+
+    /// Writes the row, then lists the pod.
+    pub(crate) async fn add_pod(&self, pod: Pod) -> Result<Arc<PodEntry>> {
+        self.put_pod(pod.clone()).await?;
+        Ok(self.list_pod(pod))
+    }
+
+    pub(crate) fn list_pod(&self, pod: Pod) -> Arc<PodEntry> {
+        let id = pod.id.clone();
+        let entry = Arc::new(PodEntry { row: Mutex::new(pod), shim: Mutex::default(), life: Arc::default() });
+        self.pods.write().unwrap_or_else(PoisonError::into_inner).insert(id, entry.clone());
+        entry
+    }
+
+    /// Changes a pod's row, in the store first. Callers hold the pod's `life`.
+    pub(crate) async fn update_pod(&self, entry: &PodEntry, change: impl FnOnce(&mut Pod)) -> Result<()> {
+        let mut row = entry.row();
+        change(&mut row);
+        self.put_pod(row.clone()).await?;
+        *entry.lock() = row;
+        Ok(())
+    }
+
+    /// Deletes a pod's row, then stops listing it.
+    pub(crate) async fn forget_pod(&self, id: &str) -> Result<()> {
+        let key = self.row_key(id);
+        self.store.crash(move |w| w.delete::<PodTable>(&key)).await?;
+        self.pods.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        Ok(())
+    }
+
+    /// Writes the row, then lists the container.
+    pub(crate) async fn add_container(&self, container: Container) -> Result<Arc<ContainerEntry>> {
+        self.put_container(container.clone()).await?;
+        Ok(self.list_container(container))
+    }
+
+    pub(crate) fn list_container(&self, container: Container) -> Arc<ContainerEntry> {
+        let id = container.id.clone();
+        let entry = Arc::new(ContainerEntry {
+            ended: watch::Sender::new(container.stage == container::Stage::Exited),
+            row: Mutex::new(container),
+            book: tokio::sync::Mutex::default(),
+            life: tokio::sync::Mutex::default(),
+        });
+        self.containers.write().unwrap_or_else(PoisonError::into_inner).insert(id, entry.clone());
+        entry
+    }
+
+    /// Changes a container's row, in the store first; whoever waits for its end hears of it after.
+    pub(crate) async fn update_container(
+        &self,
+        entry: &ContainerEntry,
+        change: impl FnOnce(&mut Container),
+    ) -> Result<()> {
+        let _book = entry.book.lock().await;
+        let mut row = entry.row();
+        change(&mut row);
+        self.put_container(row.clone()).await?;
+        let ended = row.finished_at != 0;
+        *entry.lock() = row;
+        entry.ended.send_replace(ended);
+        Ok(())
+    }
+
+    /// Deletes a container's row, then stops listing it.
+    pub(crate) async fn forget_container(&self, id: &str) -> Result<()> {
+        let key = self.row_key(id);
+        self.store.crash(move |w| w.delete::<ContainerTable>(&key)).await?;
+        self.containers.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        Ok(())
+    }
+
+    async fn put_pod(&self, row: Pod) -> Result<()> {
+        let key = self.row_key(&row.id);
+        self.store.crash(move |w| w.put::<PodTable>(&key, &row)).await
+    }
+
+    async fn put_container(&self, row: Container) -> Result<()> {
+        let key = self.row_key(&row.id);
+        self.store.crash(move |w| w.put::<ContainerTable>(&key, &row)).await
+    }
+}
+
+// === impl PodEntry ===
+
+impl PodEntry {
+    pub(crate) fn row(&self) -> Pod {
+        self.lock().clone()
+    }
+
+    /// The shim's client.
+    ///
+    /// # Errors
+    ///
+    /// `FailedPrecondition` where the pod has none: it was stopped, or its shim is gone.
+    pub(crate) fn shim(&self) -> Result<Shim> {
+        let shim = self.shim.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        shim.ok_or_else(|| {
+            Error::new(Kind::FailedPrecondition, format!("pod sandbox {} is not ready", self.lock().id))
+                .hint("it was stopped or its supervisor is gone; remove it and run a new one")
+        })
+    }
+
+    pub(crate) fn set_shim(&self, shim: Option<Shim>) {
+        *self.shim.lock().unwrap_or_else(PoisonError::into_inner) = shim;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pod> {
+        self.row.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl ContainerEntry ===
+
+impl ContainerEntry {
+    pub(crate) fn row(&self) -> Container {
+        self.lock().clone()
+    }
+
+    /// Waits until the container's end is in the books.
+    pub(crate) async fn ended(&self) {
+        let mut ended = self.ended.subscribe();
+        // The sender lives in `self`, so the channel cannot close while this waits.
+        let _ = ended.wait_for(|ended| *ended).await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Container> {
+        self.row.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn find<T>(map: &BTreeMap<String, Arc<T>>, object: &str, id: &str) -> Result<Arc<T>> {
+    if id.is_empty() {
+        return Err(Error::invalid(format!("{object}: the id is empty")));
+    }
+    if let Some(entry) = map.get(id) {
+        return Ok(entry.clone());
+    }
+    let mut beginning = map.range(id.to_owned()..).take_while(|(full, _)| full.starts_with(id));
+    match (beginning.next(), beginning.next()) {
+        (Some((_, entry)), None) => Ok(entry.clone()),
+        (Some(_), Some(_)) => {
+            Err(Error::invalid(format!("{object} {id}: several ids begin so")).hint("give more digits of the id"))
+        }
+        (None, _) => Err(Error::not_found(object, format!("{id:?}"))),
+    }
+}

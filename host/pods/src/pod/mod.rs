@@ -1,0 +1,7 @@
+mod record;
+mod remove;
+mod run;
+mod stop;
+
+pub use self::record::{Pod, PodMetadata, PodRequest, PodState};
+pub(crate) use self::{record::Stage, run::blocking};

@@ -1,0 +1,59 @@
+use std::{fs, io};
+
+use wharf_error::{Result, ResultExt as _};
+
+use super::{Pod, record::Stage, run::blocking};
+use crate::{Pods, inner::Inner, inner::PodEntry};
+
+impl Pods {
+    /// Stops the pod if it runs, removes its containers, then its folder and its record.
+    ///
+    /// Idempotent: a pod that is gone is success.
+    pub async fn remove_pod(&self, id: &str) -> Result<()> {
+        let entry = match self.inner.pod_entry(id) {
+            Err(error) if error.is_not_found() => return Ok(()),
+            found => found?,
+        };
+        let inner = self.inner.clone();
+        crate::detached("remove pod sandbox", async move {
+            let _life = entry.life.lock().await;
+            inner.remove_pod(&entry).await
+        })
+        .await
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    pub(crate) async fn remove_pod(&self, entry: &PodEntry) -> Result<()> {
+        let pod = entry.row();
+        self.stop_pod(entry).await?;
+        if pod.stage != Stage::Removing {
+            self.update_pod(entry, |pod| {
+                pod.stage = Stage::Removing;
+                pod.pid = None;
+            })
+            .await?;
+        }
+        for container in self.containers_of(&pod.id) {
+            let _life = container.life.lock().await;
+            self.remove_container(&container).await.step(|| format!("remove pod sandbox {}", pod.id))?;
+        }
+        self.forget_pod_and_folder(&pod).await?;
+        tracing::info!(pod = %pod.id, "pod sandbox is removed");
+        Ok(())
+    }
+
+    pub(crate) async fn forget_pod_and_folder(&self, pod: &Pod) -> Result<()> {
+        let dir = self.pod_dir(&pod.id);
+        blocking("remove the pod's folder", move || match fs::remove_dir_all(&dir) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).step(|| format!("remove the folder {}", dir.display()))
+            }
+            _ => Ok(()),
+        })
+        .await?;
+        self.forget_pod(&pod.id).await
+    }
+}

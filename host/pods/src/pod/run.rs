@@ -1,0 +1,155 @@
+use std::{fs, io, path::Path, sync::Arc};
+
+use wharf_error::{Error, Kind, Result, ResultExt as _};
+use wharf_shim_api::Namespace;
+
+use super::{Pod, PodRequest, record::Stage};
+use crate::{Pods, files, id, inner::Inner, inner::PodEntry, shim::Shim, time};
+
+impl Pods {
+    /// Makes a pod: its folder, its shim, its namespaces. Answers its id once it is ready.
+    ///
+    /// The work goes on when the caller goes away. A retry with the same request joins it, or gets the same id
+    /// once it is done. A pod that could not be made leaves nothing behind.
+    ///
+    /// # Errors
+    ///
+    /// `AlreadyExists` where a pod of this name, namespace, uid and attempt was made from another request;
+    /// `FailedPrecondition` where it was made from this one and stopped since; `InvalidArgument` for an unknown
+    /// runtime handler; else what the failing step says.
+    pub async fn run_pod(&self, request: PodRequest) -> Result<String> {
+        let inner = self.inner.clone();
+        inner.check_handler(&request.runtime_handler)?;
+        let key = request.metadata.key();
+        let contents = request.request.clone();
+        let known = || match self.inner.pod_by(|pod| pod.metadata == request.metadata) {
+            Some(entry) => already_there(&entry.row(), &request).map(Some),
+            None => Ok(None),
+        };
+        let asked = request.clone();
+        self.inner.operations.run(&key, &contents, known, || async move { inner.run_pod(asked).await }).await
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    fn check_handler(&self, handler: &str) -> Result<()> {
+        if handler.is_empty() || handler == self.config.default_handler {
+            return Ok(());
+        }
+        Err(Error::invalid(format!("no runtime for {handler:?} is configured"))
+            .hint(format!("this node has the runtime handler {:?}", self.config.default_handler)))
+    }
+
+    async fn run_pod(self: Arc<Self>, request: PodRequest) -> Result<String> {
+        let id = id::new_id();
+        let mut sandbox = request.sandbox;
+        if sandbox.network == Namespace::Pod {
+            sandbox.netns_path = Some(format!("/run/netns/wharf-{id}"));
+        }
+        let owns_cgroup = sandbox.cgroup_parent.is_empty();
+        if owns_cgroup {
+            sandbox.cgroup_parent = format!("{}/{id}", self.config.cgroup_parent.trim_end_matches('/'));
+        }
+        let pod = Pod {
+            id: id.clone(),
+            metadata: request.metadata,
+            labels: request.labels,
+            annotations: request.annotations,
+            runtime_handler: request.runtime_handler,
+            log_directory: request.log_directory,
+            sandbox,
+            created_at: time::now(),
+            pid: None,
+            request: request.request,
+            stage: Stage::Making,
+            address: String::new(),
+            owns_cgroup,
+        };
+        let entry = self.add_pod(pod).await?;
+        let _life = entry.life.lock().await;
+        match self.make(&entry, request.resolv_conf).await {
+            Ok(()) => {
+                tracing::info!(pod = %id, "pod sandbox is ready");
+                Ok(id)
+            }
+            Err(error) => {
+                // The row stays where undoing fails: the next start, or a removal by id, tries again.
+                if let Err(undo) = self.unmake(&entry).await {
+                    tracing::warn!(pod = %id, error = %undo, "undo a pod sandbox that could not be made");
+                }
+                Err(error).step(|| format!("run pod sandbox {id}"))
+            }
+        }
+    }
+
+    async fn make(&self, entry: &PodEntry, resolv_conf: Option<String>) -> Result<()> {
+        let pod = entry.row();
+        let dir = self.pod_dir(&pod.id);
+        let (bundle, sandbox) = (dir.clone(), pod.sandbox.clone());
+        let logs = pod.log_directory.clone();
+        blocking("make the pod's folder", move || {
+            make_dir(&bundle)?;
+            if !logs.as_os_str().is_empty() {
+                fs::create_dir_all(&logs).step(|| format!("make the log folder {}", logs.display()))?;
+            }
+            let host_network = sandbox.network == Namespace::Node;
+            files::write(&bundle, &sandbox.hostname, host_network, resolv_conf.as_deref())
+        })
+        .await?;
+        let (shim, address) = Shim::launch(&self.config, &pod.id, &dir).await?;
+        entry.set_shim(Some(shim.clone()));
+        self.update_pod(entry, |pod| pod.address = address).await?;
+        shim.create_sandbox(&dir, &pod.sandbox).await?;
+        let pid = shim.start_sandbox().await?;
+        self.update_pod(entry, |pod| {
+            pod.pid = Some(pid);
+            pod.stage = Stage::Made;
+        })
+        .await
+    }
+
+    /// Takes back what a half-made pod has, then forgets it. Safe to repeat.
+    pub(crate) async fn unmake(&self, entry: &PodEntry) -> Result<()> {
+        self.tear_down(entry).await?;
+        self.forget_pod_and_folder(&entry.row()).await
+    }
+}
+
+/// Runs a short blocking step off the reactor.
+pub(crate) async fn blocking<T: Send + 'static>(
+    what: &'static str,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let span = tracing::Span::current();
+    tokio::task::spawn_blocking(move || span.in_scope(work)).await.step(|| what.to_owned())?
+}
+
+fn already_there(pod: &Pod, request: &PodRequest) -> Result<String> {
+    if pod.request != request.request || pod.runtime_handler != request.runtime_handler {
+        return Err(Error::new(
+            Kind::AlreadyExists,
+            format!("{} exists already, made from a different request: {}", pod.metadata.key(), pod.id),
+        )
+        .hint("remove it first, or raise the attempt"));
+    }
+    if pod.stage == Stage::Made {
+        return Ok(pod.id.clone());
+    }
+    Err(Error::new(Kind::FailedPrecondition, format!("{} was stopped: {}", pod.metadata.key(), pod.id))
+        .hint("remove it first, or raise the attempt"))
+}
+
+fn make_dir(dir: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let make = |path: &Path, mode| match fs::DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other.step(|| format!("make the folder {}", path.display())),
+    };
+    if let Some(pods) = dir.parent() {
+        make(pods, 0o711)?;
+    }
+    make(dir, 0o711)?;
+    make(&dir.join("containers"), 0o711)
+}

@@ -1,0 +1,85 @@
+use std::time::Duration;
+
+use futures::future::join_all;
+use wharf_error::{Result, ResultExt as _};
+
+use super::record::Stage;
+use crate::{Pods, inner::Inner, inner::PodEntry, shim};
+
+impl Pods {
+    /// Kills what runs in the pod, then ends its namespaces and its shim. The records stay.
+    ///
+    /// Idempotent: a pod that is stopped or gone is success.
+    pub async fn stop_pod(&self, id: &str) -> Result<()> {
+        let entry = match self.inner.pod_entry(id) {
+            Err(error) if error.is_not_found() => return Ok(()),
+            found => found?,
+        };
+        let inner = self.inner.clone();
+        crate::detached("stop pod sandbox", async move {
+            let _life = entry.life.lock().await;
+            inner.stop_pod(&entry).await
+        })
+        .await
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    pub(crate) async fn stop_pod(&self, entry: &PodEntry) -> Result<()> {
+        let pod = entry.row();
+        if pod.stage == Stage::Stopped {
+            return Ok(());
+        }
+        let containers = self.containers_of(&pod.id);
+        let stops = containers.iter().map(|container| async {
+            self.settle(container).await;
+            self.stop_container(container, Duration::ZERO).await
+        });
+        for stopped in join_all(stops).await {
+            stopped.step(|| format!("stop pod sandbox {}", pod.id))?;
+        }
+        self.tear_down(entry).await.step(|| format!("stop pod sandbox {}", pod.id))?;
+        if pod.stage == Stage::Made {
+            self.update_pod(entry, |pod| {
+                pod.stage = Stage::Stopped;
+                pod.pid = None;
+            })
+            .await?;
+            tracing::info!(pod = %pod.id, "pod sandbox is stopped");
+        }
+        Ok(())
+    }
+
+    /// Ends the pod's shim, namespaces and, where it is ours, control group. Safe to repeat; none of it there is
+    /// success.
+    pub(crate) async fn tear_down(&self, entry: &PodEntry) -> Result<()> {
+        let pod = entry.row();
+        let dir = self.pod_dir(&pod.id);
+        let shut = match entry.shim() {
+            Ok(shim) => match shim.stop_sandbox().await {
+                Ok(()) => shim.shutdown().await,
+                failed => failed,
+            },
+            Err(gone) => Err(gone),
+        };
+        if let Err(error) = shut {
+            // A shim that does not end by itself is ended: its work is ours then.
+            tracing::debug!(pod = %pod.id, %error, "the pod's shim did not end by itself");
+            shim::clean_up(&self.config, &pod.id, &dir).await?;
+        }
+        entry.set_shim(None);
+        if pod.owns_cgroup {
+            let group = self.cgroups.open(&pod.sandbox.cgroup_parent)?;
+            let parent = self.cgroups.open(&self.config.cgroup_parent)?;
+            let deadline = self.config.kill_deadline;
+            super::run::blocking("remove the pod's control group", move || {
+                group.delete(deadline)?;
+                parent.delete_if_empty()
+            })
+            .await?;
+        }
+        Ok(())
+    }
+}

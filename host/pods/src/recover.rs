@@ -1,0 +1,267 @@
+//! What a new daemon does with what the last one left.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use futures::future::join_all;
+use tracing::Instrument as _;
+use wharf_cgroups::Hierarchies;
+use wharf_error::{Kind, Result};
+use wharf_snapshots::Snapshots;
+use wharf_store::Store;
+
+use crate::{
+    Container, Pod, Pods, PodsConfig,
+    container::{self, UNSEEN},
+    inner::{ContainerEntry, Inner, PodEntry},
+    pod,
+    shim::{self, Shim, TaskState},
+    store::{ContainerTable, PodTable},
+    time,
+};
+
+/// How long [`Pods::open`] waits for the shims before it answers from the books.
+const PATIENCE: Duration = Duration::from_millis(800);
+
+impl Pods {
+    /// Opens the books and takes over what runs.
+    ///
+    /// Every pod is asked for in parallel and finishes in the background; this answers when all are done or
+    /// after 0.8 seconds, so that one stuck shim holds up nobody. Verbs on a pod wait for its own recovery.
+    /// Half-made pods and containers are undone, half-removed ones removed. After a reboot the pods of the boot
+    /// before are listed as not ready and their containers as ended.
+    ///
+    /// # Errors
+    ///
+    /// Only where the books themselves or the control groups cannot be read.
+    pub async fn open(config: PodsConfig, store: Store, snapshots: Snapshots) -> Result<Self> {
+        let cgroups = Hierarchies::detect()?;
+        let inner = Arc::new(Inner::new(config, store, snapshots, cgroups));
+        inner.take_over_boot().await?;
+        let prefix = wharf_store::prefix(&inner.config.namespace);
+        let (pods, containers) =
+            inner.store.query(move |r| Ok((r.list::<PodTable>(&prefix)?, r.list::<ContainerTable>(&prefix)?))).await?;
+        for (_, row) in containers {
+            inner.list_container(row);
+        }
+        let mut recoveries = Vec::new();
+        for (_, row) in pods {
+            let id = row.id.clone();
+            let (inner, entry) = (inner.clone(), inner.list_pod(row));
+            // Taken before the first request can be served: verbs wait here for their own pod, and for no other.
+            let life = entry.life.clone().lock_owned().await;
+            let span = tracing::info_span!("recover", pod = %id);
+            recoveries.push(tokio::spawn(
+                async move {
+                    if let Err(error) = inner.recover(&entry).await {
+                        tracing::error!(%error, "recover a pod sandbox; its removal can still be asked for");
+                    }
+                    drop(life);
+                }
+                .instrument(span),
+            ));
+        }
+        let count = recoveries.len();
+        let sweep = inner.clone();
+        let all = tokio::spawn(async move {
+            join_all(recoveries).await;
+            sweep.sweep().await;
+        });
+        if tokio::time::timeout(PATIENCE, all).await.is_err() {
+            tracing::warn!("some pod sandboxes take long to recover; going on in the background");
+        } else if count > 0 {
+            tracing::info!(pods = count, "recovered");
+        }
+        Ok(Self { inner })
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    /// After a reboot: yesterday's rows, with nothing alive in them.
+    async fn take_over_boot(&self) -> Result<()> {
+        let store = self.store.clone();
+        let (pods, containers) = pod::blocking("read the records of the last boot", move || {
+            Ok((store.previous_boot::<PodTable>()?, store.previous_boot::<ContainerTable>()?))
+        })
+        .await?;
+        if pods.is_empty() && containers.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(pods = pods.len(), containers = containers.len(), "taking over the records of the last boot");
+        let now = time::now();
+        let pod_keys = pods.iter().map(|(key, _)| key.clone()).collect();
+        let container_keys = containers.iter().map(|(key, _)| key.clone()).collect();
+        self.store
+            .crash(move |w| {
+                for (key, mut pod) in pods {
+                    pod.stage = if pod.stage == pod::Stage::Made { pod::Stage::Stopped } else { pod::Stage::Removing };
+                    pod.pid = None;
+                    w.put::<PodTable>(&key, &pod)?;
+                }
+                for (key, mut container) in containers {
+                    if container.stage == container::Stage::Making {
+                        container.stage = container::Stage::Removing;
+                    } else if container.stage != container::Stage::Removing && container.finished_at == 0 {
+                        lost(&mut container, now, "the machine was started anew");
+                    }
+                    w.put::<ContainerTable>(&key, &container)?;
+                }
+                Ok(())
+            })
+            .await?;
+        let store = self.store.clone();
+        pod::blocking("forget the records of the last boot", move || {
+            store.forget_previous_boot::<PodTable>(pod_keys)?;
+            store.forget_previous_boot::<ContainerTable>(container_keys)
+        })
+        .await
+    }
+
+    async fn recover(self: &Arc<Self>, entry: &PodEntry) -> Result<()> {
+        let pod = entry.row();
+        match pod.stage {
+            pod::Stage::Making => {
+                self.find_shim(entry, &pod).await;
+                tracing::info!("undoing a pod sandbox that was being made");
+                return self.unmake(entry).await;
+            }
+            pod::Stage::Removing => {
+                self.find_shim(entry, &pod).await;
+                tracing::info!("going on with the removal of a pod sandbox");
+                return self.remove_pod(entry).await;
+            }
+            pod::Stage::Stopped => {}
+            pod::Stage::Made => {
+                if !self.find_shim(entry, &pod).await {
+                    self.lose(entry, &pod).await?;
+                }
+            }
+        }
+        let shim = entry.shim().ok();
+        for container in self.containers_of(&pod.id) {
+            let row = container.row();
+            if let Err(error) = self.recover_container(&container, shim.as_ref()).await {
+                tracing::error!(container = %row.id, %error, "recover a container; its removal can still be asked for");
+            }
+        }
+        Ok(())
+    }
+
+    async fn find_shim(&self, entry: &PodEntry, pod: &Pod) -> bool {
+        if pod.address.is_empty() {
+            return false;
+        }
+        let found = match Shim::connect(&pod.id, &pod.address, self.config.shim_deadline).await {
+            Ok(shim) => shim.ping().await.map(|()| shim),
+            Err(error) => Err(error),
+        };
+        match found {
+            Ok(shim) => {
+                entry.set_shim(Some(shim));
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the pod's supervisor does not answer");
+                false
+            }
+        }
+    }
+
+    /// The pod's shim is gone, and with it its namespaces.
+    async fn lose(&self, entry: &PodEntry, pod: &Pod) -> Result<()> {
+        for container in self.containers_of(&pod.id) {
+            self.kill_group(&container.row().cgroup).await?;
+        }
+        shim::clean_up(&self.config, &pod.id, &self.pod_dir(&pod.id)).await?;
+        self.update_pod(entry, |pod| {
+            pod.stage = pod::Stage::Stopped;
+            pod.pid = None;
+        })
+        .await
+    }
+
+    async fn recover_container(self: &Arc<Self>, entry: &Arc<ContainerEntry>, shim: Option<&Shim>) -> Result<()> {
+        let row = entry.row();
+        match row.stage {
+            container::Stage::Making | container::Stage::Removing => {
+                let _life = entry.life.lock().await;
+                self.remove_container(entry).await
+            }
+            container::Stage::Created | container::Stage::Exited => Ok(()),
+            container::Stage::Starting | container::Stage::Running => match shim {
+                Some(shim) => self.ask_after(entry, &row, shim).await,
+                None => self.book_lost(entry, &row).await,
+            },
+        }
+    }
+
+    async fn ask_after(self: &Arc<Self>, entry: &Arc<ContainerEntry>, row: &Container, shim: &Shim) -> Result<()> {
+        match shim.state(&row.id).await {
+            Ok(TaskState::Running(pid)) => {
+                self.update_container(entry, |row| {
+                    row.stage = container::Stage::Running;
+                    row.pid = Some(pid);
+                    if row.started_at == 0 {
+                        row.started_at = time::now();
+                    }
+                })
+                .await?;
+                self.watch(entry.clone(), shim.clone());
+                Ok(())
+            }
+            Ok(TaskState::Stopped(exit)) => self.ended(entry, shim, Some(exit)).await,
+            // The last daemon died between making and starting it: it is as it was before the start was asked.
+            Ok(TaskState::Created) => {
+                shim.delete_task(&row.id, "").await?;
+                self.update_container(entry, |row| row.stage = container::Stage::Created).await
+            }
+            Err(error) if error.is_not_found() && row.stage == container::Stage::Starting => {
+                self.update_container(entry, |row| row.stage = container::Stage::Created).await
+            }
+            Err(error) if error.is_not_found() || error.kind() == Kind::Unavailable => {
+                self.ended(entry, shim, None).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn book_lost(&self, entry: &ContainerEntry, row: &Container) -> Result<()> {
+        let bundle = row.bundle(&self.pods_dir());
+        let left = pod::blocking("read a container's exit file", move || wharf_shim_api::ExitRecord::read(&bundle));
+        let left = left.await.unwrap_or_default();
+        self.kill_group(&row.cgroup).await?;
+        self.update_container(entry, |row| match left {
+            Some(left) => row.set_exited(left.exit_code, left.exited_at_ns, left.oom),
+            None => lost(row, time::now(), "its supervisor ended before it; the exit code is not known"),
+        })
+        .await
+    }
+
+    /// Snapshots of containers that no row knows: a daemon was killed between the two books.
+    async fn sweep(&self) {
+        let known: HashSet<String> = self.all_container_ids();
+        let namespace = &self.config.namespace;
+        let listed = match self.snapshots.list(namespace).await {
+            Ok(listed) => listed,
+            Err(error) => return tracing::error!(%error, "list snapshots, to sweep those of no container"),
+        };
+        for snapshot in listed {
+            let key = &snapshot.key;
+            let of_container = key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit());
+            // Made before this daemon answered its first request, or its container would be in the books.
+            if !snapshot.is_committed() && of_container && !known.contains(key) && self.container_entry(key).is_err() {
+                tracing::info!(snapshot = %key, "removing the root of a container that is not in the books");
+                if let Err(error) = self.snapshots.remove(namespace, key).await {
+                    tracing::warn!(snapshot = %key, %error, "remove the root of a container that is not in the books");
+                }
+            }
+        }
+    }
+}
+
+fn lost(container: &mut Container, at: i64, message: &str) {
+    container.set_exited(UNSEEN, at, false);
+    container.reason = "Unknown".into();
+    container.message = message.into();
+}

@@ -1,0 +1,63 @@
+use std::path::Path;
+
+use wharf_error::Result;
+use wharf_shim_api::{
+    SANDBOX_OPTIONS_TYPE_URL, SandboxOptions,
+    sandbox::{CreateSandboxRequest, PingRequest, ShutdownSandboxRequest, StartSandboxRequest, StopSandboxRequest},
+    to_json,
+};
+
+use super::Shim;
+
+// === impl Shim ===
+
+impl Shim {
+    /// Makes the pod's namespaces.
+    pub(crate) async fn create_sandbox(&self, bundle: &Path, options: &SandboxOptions) -> Result<()> {
+        let request = CreateSandboxRequest {
+            sandbox_id: self.pod.to_string(),
+            bundle_path: bundle.display().to_string(),
+            options: Some(to_json(SANDBOX_OPTIONS_TYPE_URL, options)?).into(),
+            netns_path: options.netns_path.clone().unwrap_or_default(),
+            ..Default::default()
+        };
+        let sandboxes = self.sandboxes();
+        self.ask("create sandbox", |context| async move { sandboxes.create_sandbox(context, &request).await })
+            .await
+            .map(drop)
+    }
+
+    /// Answers the shim's process id.
+    pub(crate) async fn start_sandbox(&self) -> Result<u32> {
+        let request = StartSandboxRequest { sandbox_id: self.pod.to_string(), ..Default::default() };
+        let sandboxes = self.sandboxes();
+        let started =
+            self.ask("start sandbox", |context| async move { sandboxes.start_sandbox(context, &request).await });
+        Ok(started.await?.pid)
+    }
+
+    /// Whether the shim answers.
+    pub(crate) async fn ping(&self) -> Result<()> {
+        let request = PingRequest { sandbox_id: self.pod.to_string(), ..Default::default() };
+        let sandboxes = self.sandboxes();
+        self.ask("ping", |context| async move { sandboxes.ping_sandbox(context, &request).await }).await.map(drop)
+    }
+
+    /// Kills every container of the pod.
+    pub(crate) async fn stop_sandbox(&self) -> Result<()> {
+        let request = StopSandboxRequest { sandbox_id: self.pod.to_string(), ..Default::default() };
+        let sandboxes = self.sandboxes();
+        self.ask("stop sandbox", |context| async move { sandboxes.stop_sandbox(context, &request).await })
+            .await
+            .map(drop)
+    }
+
+    /// Ends the namespaces, then the shim itself.
+    pub(crate) async fn shutdown(&self) -> Result<()> {
+        let request = ShutdownSandboxRequest { sandbox_id: self.pod.to_string(), ..Default::default() };
+        let sandboxes = self.sandboxes();
+        self.ask("shut sandbox down", |context| async move { sandboxes.shutdown_sandbox(context, &request).await })
+            .await
+            .map(drop)
+    }
+}
