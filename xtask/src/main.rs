@@ -37,6 +37,8 @@ enum Task {
     },
     /// Builds the binaries into target/release
     Build,
+    /// Installs what building and testing need, and names what it cannot
+    Tools,
 }
 
 fn main() -> ExitCode {
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Task::Demo { image } => demo::run(image.as_deref()),
         Task::Test(arguments) => test::run(&arguments),
         Task::Bench { arguments } => bench::run(&arguments),
+        Task::Tools => tools::for_tests(),
         Task::Build => tools::wasm_target().and_then(|()| build::binaries()),
     };
     match result {
