@@ -1,10 +1,9 @@
-use std::io::{self, BufReader, Read};
+use std::io::Read;
 
 use flate2::bufread::MultiGzDecoder;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
-const BUFFER: usize = 128 << 10;
-const MAGIC: usize = 4;
+use crate::stream::Blob;
 
 /// How a layer blob is compressed.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -25,19 +24,17 @@ pub enum Compression {
 /// A media type that is no layer's, and whatever reading the first bytes gives.
 pub fn decoder<'a>(reader: impl Read + Send + 'a, media_type: &str) -> Result<Box<dyn Read + Send + 'a>> {
     let declared = Compression::of_media_type(media_type)?;
-    let (found, reader) = declared.confirm(reader).step(|| "blob: read".into())?;
+    let mut blob = Blob::new(reader, None);
+    let found = match blob.peek() {
+        Ok(head) => declared.confirm(head),
+        Err(error) => return Err(blob.take_failure().unwrap_or_else(|| Error::internal("read blob").because(error))),
+    };
     Ok(match found {
-        Compression::None => Box::new(reader),
-        Compression::Gzip => Box::new(MultiGzDecoder::new(BufReader::with_capacity(BUFFER, reader))),
-        Compression::Zstd => {
-            let reader = BufReader::with_capacity(BUFFER, reader);
-            Box::new(zstd::Decoder::with_buffer(reader).step(|| "blob: zstd".into())?)
-        }
+        Compression::None => Box::new(blob),
+        Compression::Gzip => Box::new(MultiGzDecoder::new(blob)),
+        Compression::Zstd => Box::new(zstd::Decoder::with_buffer(blob).step(|| "blob: zstd".into())?),
     })
 }
-
-/// A reader whose first bytes were looked at.
-pub(crate) type Sniffed<R> = io::Chain<io::Cursor<Vec<u8>>, R>;
 
 // === impl Compression ===
 
@@ -64,17 +61,15 @@ impl Compression {
     }
 
     /// What the first bytes are. `self` is what was declared, and only worth a log line.
-    pub(crate) fn confirm<R: Read>(self, mut reader: R) -> io::Result<(Self, Sniffed<R>)> {
-        let mut head = Vec::with_capacity(MAGIC);
-        reader.by_ref().take(MAGIC as u64).read_to_end(&mut head)?;
-        let found = match *head.as_slice() {
+    pub(crate) fn confirm(self, head: &[u8]) -> Self {
+        let found = match *head {
             [0x1f, 0x8b, ..] => Self::Gzip,
-            [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Self::Zstd,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
             _ => Self::None,
         };
         if found != self && !head.is_empty() {
             tracing::debug!(declared = ?self, ?found, "layer: media type and first bytes disagree, bytes win");
         }
-        Ok((found, io::Cursor::new(head).chain(reader)))
+        found
     }
 }

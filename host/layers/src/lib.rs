@@ -5,11 +5,16 @@
 //! before both digests match.
 #![forbid(unsafe_code)]
 
+mod archive;
 mod compression;
 mod failure;
 mod implied;
+mod lower;
 mod options;
+mod stream;
+mod tree;
 mod unpack;
+mod write;
 
 pub use self::{
     compression::{Compression, decoder},

@@ -80,7 +80,7 @@ impl Default for Limits {
             ratio: 1_500,
             ratio_from: 256 << 20,
             path: 4_096,
-            depth: 512,
+            depth: 256,
             header: 1 << 20,
             xattrs: 256 << 10,
         }
