@@ -95,7 +95,7 @@ impl Inner {
         if container.state() != ContainerState::Running {
             return Err(Error::new(Kind::FailedPrecondition, format!("{}: it is not running", what())));
         }
-        let shim = self.pod_entry(&container.pod_id)?.shim().step(what)?;
+        let shim = self.pod_entry(&container.pod_id)?.shim().await.step(what)?;
         let exec = id::hex::<16>();
         let (bundle, name) = (container.bundle(&self.pods_dir()), exec.clone());
         let (pipes, process) = blocking("prepare an exec", move || {

@@ -39,6 +39,8 @@ pub(crate) struct Inner {
 pub(crate) struct PodEntry {
     row: Mutex<Pod>,
     shim: Mutex<Option<Shim>>,
+    /// False while a new daemon looks for the shim of a pod that it found in the books.
+    looked: watch::Sender<bool>,
     /// Held by one verb at a time.
     pub(crate) life: Arc<tokio::sync::Mutex<()>>,
 }
@@ -154,12 +156,18 @@ impl Inner {
     /// Writes the row, then lists the pod.
     pub(crate) async fn add_pod(&self, pod: Pod) -> Result<Arc<PodEntry>> {
         self.put_pod(pod.clone()).await?;
-        Ok(self.list_pod(pod))
+        Ok(self.list_pod(pod, true))
     }
 
-    pub(crate) fn list_pod(&self, pod: Pod) -> Arc<PodEntry> {
+    /// `looked` of false: its shim is still to be found; calls that need it wait until [`PodEntry::looked`].
+    pub(crate) fn list_pod(&self, pod: Pod, looked: bool) -> Arc<PodEntry> {
         let id = pod.id.clone();
-        let entry = Arc::new(PodEntry { row: Mutex::new(pod), shim: Mutex::default(), life: Arc::default() });
+        let entry = Arc::new(PodEntry {
+            row: Mutex::new(pod),
+            shim: Mutex::default(),
+            looked: watch::Sender::new(looked),
+            life: Arc::default(),
+        });
         self.pods.write().unwrap_or_else(PoisonError::into_inner).insert(id, entry.clone());
         entry
     }
@@ -241,17 +249,28 @@ impl PodEntry {
         self.lock().clone()
     }
 
-    /// The shim's client.
+    /// The shim's client; waits while a new daemon still looks for it.
     ///
     /// # Errors
     ///
     /// `FailedPrecondition` where the pod has none: it was stopped, or its shim is gone.
-    pub(crate) fn shim(&self) -> Result<Shim> {
-        let shim = self.shim.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        shim.ok_or_else(|| {
+    pub(crate) async fn shim(&self) -> Result<Shim> {
+        // The sender lives in `self`, so the channel cannot close; the search has deadlines of its own.
+        let _ = self.looked.subscribe().wait_for(|looked| *looked).await;
+        self.found_shim().ok_or_else(|| {
             Error::new(Kind::FailedPrecondition, format!("pod sandbox {} is not ready", self.lock().id))
                 .hint("it was stopped or its supervisor is gone; remove it and run a new one")
         })
+    }
+
+    /// The shim's client, if it is known now.
+    pub(crate) fn found_shim(&self) -> Option<Shim> {
+        self.shim.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The search for the shim has come to its end.
+    pub(crate) fn looked(&self) {
+        self.looked.send_replace(true);
     }
 
     pub(crate) fn set_shim(&self, shim: Option<Shim>) {

@@ -14,7 +14,7 @@ use crate::{
     container::{self, UNSEEN},
     inner::{ContainerEntry, Inner, PodEntry},
     pod,
-    shim::{self, Shim, TaskState},
+    shim::{Shim, TaskState},
     store::{ContainerTable, PodTable},
     time,
 };
@@ -46,7 +46,7 @@ impl Pods {
         let mut recoveries = Vec::new();
         for (_, row) in pods {
             let id = row.id.clone();
-            let (inner, entry) = (inner.clone(), inner.list_pod(row));
+            let (inner, entry) = (inner.clone(), inner.list_pod(row, false));
             // Taken before the first request can be served: verbs wait here for their own pod, and for no other.
             let life = entry.life.clone().lock_owned().await;
             let span = tracing::info_span!("recover", pod = %id);
@@ -55,6 +55,7 @@ impl Pods {
                     if let Err(error) = inner.recover(&entry).await {
                         tracing::error!(%error, "recover a pod sandbox; its removal can still be asked for");
                     }
+                    entry.looked();
                     drop(life);
                 }
                 .instrument(span),
@@ -118,7 +119,7 @@ impl Inner {
         .await
     }
 
-    async fn recover(self: &Arc<Self>, entry: &PodEntry) -> Result<()> {
+    async fn recover(self: &Arc<Self>, entry: &Arc<PodEntry>) -> Result<()> {
         let pod = entry.row();
         match pod.stage {
             pod::Stage::Making => {
@@ -133,12 +134,15 @@ impl Inner {
             }
             pod::Stage::Stopped => {}
             pod::Stage::Made => {
-                if !self.find_shim(entry, &pod).await {
+                if self.find_shim(entry, &pod).await {
+                    self.watch_pod(entry.clone());
+                } else {
                     self.lose(entry, &pod).await?;
                 }
             }
         }
-        let shim = entry.shim().ok();
+        let shim = entry.found_shim();
+        entry.looked();
         for container in self.containers_of(&pod.id) {
             let row = container.row();
             if let Err(error) = self.recover_container(&container, shim.as_ref()).await {
@@ -166,19 +170,6 @@ impl Inner {
                 false
             }
         }
-    }
-
-    /// The pod's shim is gone, and with it its namespaces.
-    async fn lose(&self, entry: &PodEntry, pod: &Pod) -> Result<()> {
-        for container in self.containers_of(&pod.id) {
-            self.kill_group(&container.row().cgroup).await?;
-        }
-        shim::clean_up(&self.config, &pod.id, &self.pod_dir(&pod.id)).await?;
-        self.update_pod(entry, |pod| {
-            pod.stage = pod::Stage::Stopped;
-            pod.pid = None;
-        })
-        .await
     }
 
     async fn recover_container(self: &Arc<Self>, entry: &Arc<ContainerEntry>, shim: Option<&Shim>) -> Result<()> {

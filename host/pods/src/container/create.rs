@@ -54,7 +54,7 @@ impl Inner {
         let pod = self.pod_entry(&request.pod)?;
         // A pod that is being stopped or removed takes no new container, and is not stopped half way through this.
         let _life = pod.life.lock().await;
-        pod.shim()?;
+        pod.shim().await?;
         let pod = pod.row();
         if pod.stage != pod::Stage::Made {
             return Err(Error::new(Kind::FailedPrecondition, format!("pod sandbox {} is not ready", pod.id)));

@@ -67,7 +67,7 @@ impl Inner {
 
     async fn signal(&self, entry: &ContainerEntry, signal: i32, all: bool) -> Result<()> {
         let container = entry.row();
-        let sent = match self.pod_entry(&container.pod_id)?.shim() {
+        let sent = match self.pod_entry(&container.pod_id)?.shim().await {
             Ok(shim) => shim.kill(&container.id, "", signal, all).await,
             Err(gone) => Err(gone),
         };

@@ -1,3 +1,4 @@
+mod lost;
 mod record;
 mod remove;
 mod run;

@@ -71,6 +71,7 @@ impl Inner {
         let _life = entry.life.lock().await;
         match self.make(&entry, request.resolv_conf).await {
             Ok(()) => {
+                self.watch_pod(entry.clone());
                 tracing::info!(pod = %id, "pod sandbox is ready");
                 Ok(id)
             }

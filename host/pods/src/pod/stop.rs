@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use wharf_error::{Result, ResultExt as _};
+use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use super::record::Stage;
 use crate::{Pods, inner::Inner, inner::PodEntry, shim};
@@ -57,12 +57,12 @@ impl Inner {
     pub(crate) async fn tear_down(&self, entry: &PodEntry) -> Result<()> {
         let pod = entry.row();
         let dir = self.pod_dir(&pod.id);
-        let shut = match entry.shim() {
-            Ok(shim) => match shim.stop_sandbox().await {
+        let shut = match entry.found_shim() {
+            Some(shim) => match shim.stop_sandbox().await {
                 Ok(()) => shim.shutdown().await,
                 failed => failed,
             },
-            Err(gone) => Err(gone),
+            None => Err(Error::new(Kind::Unavailable, "no supervisor is known")),
         };
         if let Err(error) = shut {
             // A shim that does not end by itself is ended: its work is ours then.

@@ -3,7 +3,10 @@ use std::path::Path;
 use wharf_error::Result;
 use wharf_shim_api::{
     SANDBOX_OPTIONS_TYPE_URL, SandboxOptions,
-    sandbox::{CreateSandboxRequest, PingRequest, ShutdownSandboxRequest, StartSandboxRequest, StopSandboxRequest},
+    sandbox::{
+        CreateSandboxRequest, PingRequest, ShutdownSandboxRequest, StartSandboxRequest, StopSandboxRequest,
+        WaitSandboxRequest,
+    },
     to_json,
 };
 
@@ -41,6 +44,15 @@ impl Shim {
         let request = PingRequest { sandbox_id: self.pod.to_string(), ..Default::default() };
         let sandboxes = self.sandboxes();
         self.ask("ping", |context| async move { sandboxes.ping_sandbox(context, &request).await }).await.map(drop)
+    }
+
+    /// Waits for the end of the sandbox, as long as it takes.
+    pub(crate) async fn wait_sandbox(&self) -> Result<()> {
+        let request = WaitSandboxRequest { sandbox_id: self.pod.to_string(), ..Default::default() };
+        let sandboxes = self.sandboxes();
+        let waiting =
+            self.ask_for_ever("wait", |context| async move { sandboxes.wait_sandbox(context, &request).await });
+        waiting.await.map(drop)
     }
 
     /// Kills every container of the pod.

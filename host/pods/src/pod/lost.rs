@@ -1,0 +1,63 @@
+//! A pod whose shim ends without being asked to.
+
+use std::{sync::Arc, time::Duration};
+
+use tracing::Instrument as _;
+use wharf_error::Result;
+
+use super::{Pod, record::Stage};
+use crate::{
+    inner::{Inner, PodEntry},
+    shim,
+};
+
+/// How long a broken connection may take to be made anew.
+const PAUSE: Duration = Duration::from_millis(50);
+
+// === impl Inner ===
+
+impl Inner {
+    /// Watches in the background that the pod's shim lives. One watcher a ready pod.
+    pub(crate) fn watch_pod(self: &Arc<Self>, entry: Arc<PodEntry>) {
+        let inner = self.clone();
+        let span = tracing::info_span!(parent: None, "supervisor", pod = %entry.row().id);
+        tokio::spawn(
+            async move {
+                while let Some(shim) = entry.found_shim() {
+                    if shim.wait_sandbox().await.is_ok() {
+                        // It was shut down; whoever asked for that books it.
+                        return;
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                    if shim.reconnect().await.is_err() {
+                        break;
+                    }
+                }
+                let _life = entry.life.lock().await;
+                let pod = entry.row();
+                if pod.stage != Stage::Made {
+                    return;
+                }
+                tracing::error!("the pod's supervisor is gone, and with it the pod's namespaces");
+                if let Err(error) = inner.lose(&entry, &pod).await {
+                    tracing::error!(%error, "clean up after a supervisor; the pod's removal tries again");
+                }
+            }
+            .instrument(span),
+        );
+    }
+
+    /// The pod's shim is gone: ends what is left and books the pod as not ready. Callers hold its `life`.
+    pub(crate) async fn lose(&self, entry: &PodEntry, pod: &Pod) -> Result<()> {
+        entry.set_shim(None);
+        for container in self.containers_of(&pod.id) {
+            self.kill_group(&container.row().cgroup).await?;
+        }
+        shim::clean_up(&self.config, &pod.id, &self.pod_dir(&pod.id)).await?;
+        self.update_pod(entry, |pod| {
+            pod.stage = Stage::Stopped;
+            pod.pid = None;
+        })
+        .await
+    }
+}
