@@ -142,8 +142,12 @@ fn an_image_of_127_layers_runs() {
 fn archives_of_both_kinds_are_imported_and_run() {
     let Some(node) = Node::empty() else { return };
     let dir = node.daemon.scratch().join("test");
-    let image = Image::new(Kind::OciIndex, &busybox_layers([Compression::None; 3]).unwrap(), &json!({ "Cmd": ["sh"] }))
-        .unwrap();
+    let image = Image::new(
+        Kind::OciIndex,
+        &busybox_layers([Compression::None; 3]).unwrap(),
+        &json!({ "Cmd": ["sh"], "Env": ["PATH=/bin"] }),
+    )
+    .unwrap();
     image.write_oci_archive(&dir.join("oci.tar"), "images.test/imported/oci:1").unwrap();
     image.write_docker_archive(&dir.join("docker.tar"), "images.test/imported/docker:1").unwrap();
     for kind in ["oci", "docker"] {
