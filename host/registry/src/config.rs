@@ -1,0 +1,31 @@
+use std::{path::PathBuf, time::Duration};
+
+/// How the client reaches registries.
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    /// The folder with `<host>/hosts.toml`, read at each call; need not exist.
+    pub certs_d: PathBuf,
+    /// How long a connection may take to be made, unless `dial_timeout` of hosts.toml says otherwise.
+    pub connect_timeout: Duration,
+    /// How long a registry may stay silent: before the head of its answer, and between any two reads of a body.
+    pub progress_timeout: Duration,
+    /// How often a step is tried again at one host before it counts as failed there: a blob whose connection broke
+    /// (counted anew after each byte that arrived), or an answer like 429 or 503 of the last host.
+    pub retries: u32,
+    /// The pause before the first retry; it doubles with each.
+    pub backoff: Duration,
+}
+
+// === impl ClientConfig ===
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        Self {
+            certs_d: "/etc/wharf/certs.d".into(),
+            connect_timeout: Duration::from_secs(30),
+            progress_timeout: Duration::from_secs(60),
+            retries: 4,
+            backoff: Duration::from_millis(200),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+use std::{future::Future, time::Duration};
+
+use wharf_error::{Error, Kind, Result};
+
+use crate::{ClientConfig, hosts::Endpoint};
+
+/// Tries the endpoints in order until one answers.
+///
+/// A mirror that fails is passed over at once; the last host, behind which there is nothing, is asked again after
+/// a pause while it answers that it is busy. The error lists each host and why it failed, with the last one's kind.
+pub(crate) async fn first<'a, T, F, R>(
+    config: &ClientConfig,
+    what: &str,
+    endpoints: Vec<&'a Endpoint>,
+    mut attempt: F,
+) -> Result<T>
+where
+    F: FnMut(&'a Endpoint) -> R,
+    R: Future<Output = Result<T, Failure>>,
+{
+    let mut endpoints = endpoints.into_iter().peekable();
+    let mut failures: Vec<(String, Error)> = Vec::new();
+    while let Some(endpoint) = endpoints.next() {
+        let is_last = endpoints.peek().is_none();
+        let mut retry = 0;
+        let error = loop {
+            match attempt(endpoint).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) if is_last && failure.busy && retry < config.retries => {
+                    tokio::time::sleep(pause(config, retry)).await;
+                    retry += 1;
+                }
+                Err(failure) => break failure.error,
+            }
+        };
+        tracing::debug!(host = endpoint.name(), %error, "{what}: host failed");
+        failures.push((endpoint.name(), error));
+    }
+    Err(all_failed(what, failures))
+}
+
+/// The pause before retry number `retry`, counted from 0.
+pub(crate) fn pause(config: &ClientConfig, retry: u32) -> Duration {
+    config.backoff.saturating_mul(1 << retry.min(6)).min(Duration::from_secs(10))
+}
+
+/// Why one host could not answer.
+pub(crate) struct Failure {
+    pub error: Error,
+    /// Whether the same host may answer when asked again soon.
+    pub busy: bool,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { error, busy: false }
+    }
+}
+
+/// One error for all hosts that failed.
+pub(crate) fn all_failed(what: &str, mut failures: Vec<(String, Error)>) -> Error {
+    match failures.len() {
+        0 => Error::new(Kind::FailedPrecondition, format!("{what}: no host may be asked for it"))
+            .hint("see the capabilities in the registry's hosts.toml"),
+        1 => {
+            let (host, error) = failures.remove(0);
+            Error::new(error.kind(), format!("{what} at {host}")).because(error)
+        }
+        _ => {
+            let kind = failures.last().map_or(Kind::Unavailable, |(_, error)| error.kind());
+            let list: Vec<String> = failures.into_iter().map(|(host, error)| format!("{host}: {error}")).collect();
+            Error::new(kind, format!("{what}: no host could answer: {}", list.join("; ")))
+        }
+    }
+}

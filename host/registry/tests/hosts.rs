@@ -1,0 +1,169 @@
+//! Mirrors, fallbacks and TLS as hosts.toml says.
+
+#![allow(clippy::unwrap_used, reason = "a test ends where it is wrong")]
+
+mod support;
+
+use std::sync::Arc;
+
+use support::{Fake, OCI_MANIFEST, Reply, blob, client, hosts, manifest, manifest_reply, read_all, reference};
+use wharf_error::Kind;
+
+#[tokio::test]
+async fn a_mirror_is_asked_first_and_told_for_whom() {
+    let mirror = Fake::start(|_| manifest_reply()).await;
+    let dir = tempfile::tempdir().unwrap();
+    hosts(dir.path(), "registry.example:5000", &format!("[host.'http://{}']", mirror.address));
+    let resolved = client(dir.path()).resolve(&reference("registry.example:5000", "a/b:1"), None).await.unwrap();
+    assert_eq!(resolved.bytes, manifest());
+    assert_eq!(resolved.descriptor.media_type().as_ref(), OCI_MANIFEST);
+    assert_eq!(mirror.seen()[0].path, "/v2/a/b/manifests/1?ns=registry.example%3A5000");
+    let accept = mirror.seen()[0].header("accept").unwrap().to_owned();
+    for media_type in ["oci.image.index.v1", "oci.image.manifest.v1", "manifest.list.v2", "manifest.v2"] {
+        assert!(accept.contains(media_type), "{accept}");
+    }
+}
+
+#[tokio::test]
+async fn each_host_that_fails_is_passed_over_and_all_are_told() {
+    let broken = Fake::start(|_| Reply::status(500)).await;
+    let empty = Fake::start(|_| Reply::not_found()).await;
+    let fake = Fake::start(|_| manifest_reply()).await;
+    let dir = tempfile::tempdir().unwrap();
+    // Nobody listens on port 1.
+    let mirrors =
+        format!("[host.'http://127.0.0.1:1']\n[host.'http://{}']\n[host.'http://{}']\n", broken.address, empty.address);
+    hosts(dir.path(), &fake.address, &mirrors);
+    let client = client(dir.path());
+    let image = reference(&fake.address, "a/b:1");
+    client.resolve(&image, None).await.unwrap();
+    assert_eq!((broken.seen().len(), empty.seen().len(), fake.seen().len()), (1, 1, 1));
+    assert_eq!(fake.seen()[0].path, "/v2/a/b/manifests/1", "the registry itself needs no ns");
+
+    hosts(dir.path(), &fake.address, &format!("server = 'http://{}'\n{mirrors}", empty.address));
+    let error = client.resolve(&image, None).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::NotFound, "the last host's word");
+    let text = error.to_string();
+    for part in [image.to_string().as_str(), "127.0.0.1:1: ", "Connection refused", "500", "manifest unknown"] {
+        assert!(text.contains(part), "{part:?} is not in {text}");
+    }
+}
+
+#[tokio::test]
+async fn capabilities_say_what_a_mirror_is_asked_for() {
+    let (bytes, layer) = blob(1000);
+    let mirror = Fake::start(move |_| Reply::ok(bytes.clone())).await;
+    let fake = Fake::start(|_| manifest_reply()).await;
+    let dir = tempfile::tempdir().unwrap();
+    hosts(dir.path(), &fake.address, &format!("[host.'http://{}']\ncapabilities = ['pull']", mirror.address));
+    let client = client(dir.path());
+    let image = reference(&fake.address, "a/b:1");
+    client.resolve(&image, None).await.unwrap();
+    assert_eq!(mirror.seen().len(), 0, "it may not say what a tag is");
+    assert_eq!(read_all(&client, &image, &layer).await.unwrap().len(), 1000);
+    assert_eq!((mirror.seen().len(), fake.seen().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn the_file_is_read_at_each_call() {
+    let old = Fake::start(|_| manifest_reply()).await;
+    let new = Fake::start(|_| manifest_reply()).await;
+    let dir = tempfile::tempdir().unwrap();
+    let client = client(dir.path());
+    let image = reference("registry.example", "a/b:1");
+    for fake in [&old, &new] {
+        hosts(dir.path(), "registry.example", &format!("[host.'http://{}']", fake.address));
+        client.resolve(&image, None).await.unwrap();
+    }
+    assert_eq!((old.seen().len(), new.seen().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_path_can_be_the_root_of_the_api() {
+    let fake = Fake::start(|_| manifest_reply()).await;
+    let dir = tempfile::tempdir().unwrap();
+    let text = format!("[host.'http://{}/proxy/hub']\noverride_path = true", fake.address);
+    hosts(dir.path(), "docker.io", &text);
+    client(dir.path()).resolve(&"busybox".parse().unwrap(), None).await.unwrap();
+    assert_eq!(fake.seen()[0].path, "/proxy/hub/library/busybox/manifests/latest?ns=docker.io");
+}
+
+#[tokio::test]
+async fn the_last_host_is_asked_again_while_it_is_busy() {
+    let calls = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counter = calls.clone();
+    let fake = Fake::start(move |_| match counter.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+        0 => Reply::status(503),
+        1 => Reply::status(429),
+        _ => manifest_reply(),
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    client(dir.path()).resolve(&reference(&fake.address, "a/b:1"), None).await.unwrap();
+    assert_eq!(fake.seen().len(), 3);
+}
+
+/// A certificate for 127.0.0.1 by an authority of our own: what the server needs, and the authority in PEM.
+fn certificate() -> (Arc<rustls::ServerConfig>, String) {
+    let ca_key = rcgen::KeyPair::generate().unwrap();
+    let mut ca = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
+    ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let ca_cert = ca.self_signed(&ca_key).unwrap();
+    let issuer = rcgen::Issuer::new(ca, ca_key);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let leaf = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![leaf.der().clone()], key)
+        .unwrap();
+    (Arc::new(config), ca_cert.pem())
+}
+
+#[tokio::test]
+async fn tls_is_verified_unless_the_file_says_otherwise() {
+    let (config, ca) = certificate();
+    let fake = Fake::start_tls(config, |_| manifest_reply()).await;
+    let dir = tempfile::tempdir().unwrap();
+    let client = client(dir.path());
+    let image = reference(&fake.address, "a/b:1");
+    let server = format!("server = 'https://{}'\n", fake.address);
+
+    hosts(dir.path(), &fake.address, &server);
+    let error = client.resolve(&image, None).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unavailable);
+    assert!(error.to_string().contains("connect: invalid peer certificate: UnknownIssuer"), "{error}");
+    assert_eq!(fake.seen().len(), 0);
+
+    std::fs::write(dir.path().join(&fake.address).join("ca.pem"), ca).unwrap();
+    hosts(dir.path(), &fake.address, &format!("{server}ca = 'ca.pem'"));
+    client.resolve(&image, None).await.unwrap();
+
+    hosts(dir.path(), &fake.address, &format!("{server}skip_verify = true"));
+    client.resolve(&image, None).await.unwrap();
+
+    hosts(dir.path(), &fake.address, &format!("{server}ca = 'absent.pem'"));
+    let error = client.resolve(&image, None).await.unwrap_err();
+    assert!(error.to_string().contains("absent.pem"), "{error}");
+}
+
+#[tokio::test]
+async fn a_tag_is_not_followed_from_https_to_plain_http() {
+    let (config, ca) = certificate();
+    let (bytes, layer) = blob(1000);
+    let plain = Fake::start(move |_| Reply::ok(bytes.clone())).await;
+    let to = format!("http://{}/x", plain.address);
+    let fake = Fake::start_tls(config, move |_| Reply::redirect(to.clone())).await;
+    let dir = tempfile::tempdir().unwrap();
+    hosts(dir.path(), &fake.address, &format!("server = 'https://{}'\nca = 'ca.pem'", fake.address));
+    std::fs::write(dir.path().join(&fake.address).join("ca.pem"), ca).unwrap();
+    let client = client(dir.path());
+    let image = reference(&fake.address, "a/b:1");
+    let error = client.resolve(&image, None).await.unwrap_err();
+    assert!(error.to_string().contains("from https to plain http"), "{error}");
+    assert_eq!(plain.seen().len(), 0);
+    assert_eq!(read_all(&client, &image, &layer).await.unwrap().len(), 1000, "a digest protects these bytes");
+}
