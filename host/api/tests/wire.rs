@@ -154,7 +154,7 @@ fn carrier() -> PathBuf {
     metadata().unwrap_or_else(|| {
         let fetched = cargo(&["fetch", "--locked"]);
         assert!(fetched.status.success(), "cargo fetch: {}", String::from_utf8_lossy(&fetched.stderr));
-        metadata().expect("the carrier is in Cargo.lock")
+        metadata().unwrap_or_else(|| panic!("{CARRIER} is not in Cargo.lock"))
     })
 }
 
@@ -169,5 +169,5 @@ fn metadata() -> Option<PathBuf> {
 fn cargo(args: &[&str]) -> std::process::Output {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo).args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output();
-    output.expect("cargo runs")
+    output.unwrap_or_else(|error| panic!("run cargo: {error}"))
 }

@@ -1,0 +1,192 @@
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use oci_spec::runtime::Mount;
+use wharf_api::cri::{Mount as Asked, MountPropagation};
+use wharf_error::{Error, Result, ResultExt as _};
+use wharf_shim_api::Namespace;
+
+use super::{Input, propagation};
+
+/// The mounts in their order, and how the root's own must propagate for them.
+pub(super) struct Mounts {
+    pub(super) list: Vec<Mount>,
+    pub(super) root_propagation: Option<String>,
+}
+
+/// The kernel's file systems first, then what is bound from the host, upper paths before those below them.
+///
+/// What the client mounts at a path takes the place of what would be there: its `/etc/hosts` of ours, and its
+/// `/dev` of everything below `/dev`.
+pub(super) fn build(input: &Input<'_>) -> Result<Mounts> {
+    let asked = &input.config.mounts;
+    for mount in asked {
+        check(mount)?;
+    }
+    let at = |path: &Path| asked.iter().any(|mount| clean(&mount.container_path) == path);
+    let own = own(input).into_iter().filter(|mount| !at(&clean(&mount.container_path)));
+    let mut binds: Vec<Asked> = asked.iter().cloned().chain(own).collect();
+    binds.sort_by_key(|mount| clean(&mount.container_path).components().count());
+
+    let dev = at(Path::new("/dev"));
+    let mut list = defaults(input);
+    list.extend(image_volumes(input));
+    list.retain(|mount| {
+        let path = mount.destination();
+        let bound = binds.iter().any(|bind| clean(&bind.container_path) == *path);
+        !bound && !(dev && path.starts_with("/dev"))
+    });
+    let mut root_propagation = None;
+    for mount in &binds {
+        list.push(bind(mount, &mut root_propagation)?);
+    }
+    Ok(Mounts { list, root_propagation })
+}
+
+fn defaults(input: &Input<'_>) -> Vec<Mount> {
+    // Of a privileged container /sys and the control groups can be written.
+    let access = if input.security().privileged { "rw" } else { "ro" };
+    vec![
+        mount("proc", "proc", "/proc", &["nosuid", "noexec", "nodev"]),
+        mount("tmpfs", "tmpfs", "/dev", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
+        mount(
+            "devpts",
+            "devpts",
+            "/dev/pts",
+            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        ),
+        mount("tmpfs", "shm", "/dev/shm", &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]),
+        mount("mqueue", "mqueue", "/dev/mqueue", &["nosuid", "noexec", "nodev"]),
+        mount("sysfs", "sysfs", "/sys", &["nosuid", "noexec", "nodev", access]),
+        mount("cgroup", "cgroup", "/sys/fs/cgroup", &["nosuid", "noexec", "nodev", "relatime", access]),
+    ]
+}
+
+/// The pod's files, and with the node's IPC its shared memory.
+fn own(input: &Input<'_>) -> Vec<Asked> {
+    let readonly = input.security().readonly_rootfs;
+    let file = |path: &str, name: &str| Asked {
+        container_path: path.into(),
+        host_path: input.pod_dir.join(name).to_string_lossy().into_owned(),
+        readonly,
+        ..Asked::default()
+    };
+    let mut own = vec![file("/etc/hosts", "hosts"), file("/etc/resolv.conf", "resolv.conf")];
+    if !input.sandbox.hostname.is_empty() {
+        own.push(file("/etc/hostname", "hostname"));
+    } else if Path::new("/etc/hostname").is_file() {
+        // A pod with the node's name: the node's own file, which nobody in the pod may change.
+        let host_path = "/etc/hostname".to_owned();
+        own.push(Asked { container_path: host_path.clone(), host_path, readonly: true, ..Asked::default() });
+    }
+    if input.sandbox.ipc == Namespace::Node {
+        let path = "/dev/shm".to_owned();
+        own.push(Asked { container_path: path.clone(), host_path: path, ..Asked::default() });
+    }
+    own
+}
+
+/// The volumes that the image declares are folders of its own root, with what the image put there. Only where that
+/// root is read-only they must be something else: memory, for nothing of theirs outlives the container anyway.
+fn image_volumes(input: &Input<'_>) -> Vec<Mount> {
+    if !input.security().readonly_rootfs {
+        return Vec::new();
+    }
+    let mut paths: Vec<PathBuf> = input.image.volumes().iter().flatten().map(|path| clean(path)).collect();
+    paths.retain(|path| path.is_absolute() && path.parent().is_some());
+    paths.sort();
+    paths.iter().map(|path| mount("tmpfs", "tmpfs", path, &["nosuid", "nodev", "mode=1777"])).collect()
+}
+
+fn check(mount: &Asked) -> Result<()> {
+    let path = &mount.container_path;
+    let bad = |why: &str| Err(Error::invalid(format!("mounts[{path}]: {why}")));
+    if !path.starts_with('/') || path.contains('\0') {
+        return bad("container_path is not absolute");
+    }
+    if clean(path).parent().is_none() {
+        return bad("container_path is the root itself");
+    }
+    if path.split('/').any(|part| part == "..") {
+        return bad("container_path has a `..`");
+    }
+    if !mount.host_path.starts_with('/') || mount.host_path.contains('\0') {
+        return bad("host_path is not absolute");
+    }
+    if mount.recursive_read_only && !mount.readonly {
+        return bad("recursive_read_only conflicts with a read-write mount");
+    }
+    if mount.recursive_read_only && mount.propagation != i32::from(MountPropagation::PropagationPrivate) {
+        return bad("recursive_read_only needs private propagation");
+    }
+    if MountPropagation::try_from(mount.propagation).is_err() {
+        return bad("unknown propagation");
+    }
+    Ok(())
+}
+
+fn bind(asked: &Asked, root: &mut Option<String>) -> Result<Mount> {
+    let source = source(&asked.host_path).step(|| format!("mounts[{}]", asked.container_path))?;
+    let propagation = match MountPropagation::try_from(asked.propagation).unwrap_or_default() {
+        MountPropagation::PropagationPrivate => "rprivate",
+        MountPropagation::PropagationBidirectional => {
+            if !propagation::of(&source)?.shared {
+                return Err(Error::invalid(format!(
+                    "mounts[{}]: {source:?} is not on a shared mount",
+                    asked.container_path
+                ))
+                .hint("bidirectional propagation needs `mount --make-rshared` on the host"));
+            }
+            *root = Some("rshared".into());
+            "rshared"
+        }
+        MountPropagation::PropagationHostToContainer => {
+            let host = propagation::of(&source)?;
+            if !host.shared && !host.slave {
+                return Err(Error::invalid(format!(
+                    "mounts[{}]: {source:?} is not on a shared or slave mount",
+                    asked.container_path
+                ))
+                .hint("propagation from the host needs `mount --make-rshared` on the host"));
+            }
+            root.get_or_insert_with(|| "rslave".into());
+            "rslave"
+        }
+    };
+    let access = match (asked.readonly, asked.recursive_read_only) {
+        (true, true) => "rro",
+        (true, false) => "ro",
+        (false, _) => "rw",
+    };
+    let mut bound = mount("bind", "", clean(&asked.container_path), &["rbind", propagation, access]);
+    bound.set_source(Some(source));
+    Ok(bound)
+}
+
+/// The path itself, without links; a folder is made where there is nothing.
+fn source(path: &str) -> Result<PathBuf> {
+    match fs::canonicalize(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(path).step(|| format!("make the host's folder {path}"))?;
+            fs::canonicalize(path).step(|| format!("resolve the host's path {path}"))
+        }
+        found => found.step(|| format!("resolve the host's path {path}")),
+    }
+}
+
+fn mount(kind: &str, source: &str, destination: impl AsRef<Path>, options: &[&str]) -> Mount {
+    let mut mount = Mount::default();
+    mount
+        .set_destination(destination.as_ref().into())
+        .set_typ(Some(kind.into()))
+        .set_source(Some(source.into()))
+        .set_options(Some(options.iter().map(|option| (*option).to_owned()).collect()));
+    mount
+}
+
+/// Without `.`, doubled and final slashes.
+fn clean(path: &str) -> PathBuf {
+    Path::new(path).components().collect()
+}

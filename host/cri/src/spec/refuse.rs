@@ -1,0 +1,108 @@
+//! What is not implemented, by the field that asks for it.
+
+use wharf_api::cri::{
+    ContainerConfig, IdMapping, NamespaceMode, NamespaceOption, PodSandboxConfig, SeLinuxOption, SecurityProfile,
+    SupplementalGroupsPolicy, security_profile::ProfileType,
+};
+use wharf_error::{Error, Kind, Result};
+
+use super::Input;
+
+/// What a pod may not ask for. Profiles of its own are none of it: the pod has no process.
+pub(crate) fn refuse_pod(config: &PodSandboxConfig) -> Result<()> {
+    if config.windows.is_some() {
+        return Err(unsupported("windows"));
+    }
+    let Some(security) = config.linux.as_ref().and_then(|linux| linux.security_context.as_ref()) else { return Ok(()) };
+    refuse_selinux(security.selinux_options.as_ref())?;
+    refuse_user_namespace(security.namespace_options.as_ref())
+}
+
+pub(super) fn refuse_container(input: &Input<'_>) -> Result<()> {
+    let config = input.config;
+    if config.windows.is_some() {
+        return Err(unsupported("windows"));
+    }
+    refuse_cdi(config)?;
+    refuse_mounts(input)?;
+    let resources = config.linux.as_ref().and_then(|linux| linux.resources.as_ref());
+    if resources.is_some_and(|resources| !resources.unified.is_empty()) && !input.node.unified {
+        return Err(Error::new(
+            Kind::Unsupported,
+            "linux.resources.unified: this node has control groups of version 1",
+        ));
+    }
+    let security = input.security();
+    refuse_selinux(security.selinux_options.as_ref())?;
+    refuse_user_namespace(security.namespace_options.as_ref())?;
+    SupplementalGroupsPolicy::try_from(security.supplemental_groups_policy)
+        .map_err(|_| unsupported("linux.security_context.supplemental_groups_policy"))?;
+    // A privileged container is confined by no profile, whatever is written beside.
+    if !security.privileged {
+        refuse_profile("seccomp", security.seccomp.as_ref(), &security.seccomp_profile_path)?;
+        refuse_profile("apparmor", security.apparmor.as_ref(), &security.apparmor_profile)?;
+    }
+    Ok(())
+}
+
+fn refuse_cdi(config: &ContainerConfig) -> Result<()> {
+    let by_annotation = config.annotations.keys().find(|key| key.starts_with("cdi.k8s.io/"));
+    match (config.cdi_devices.first(), by_annotation) {
+        (Some(device), _) => Err(unsupported(&format!("CDI_devices[{}]", device.name))),
+        (None, Some(key)) => Err(unsupported(&format!("annotations[{key}]"))),
+        (None, None) => Ok(()),
+    }
+}
+
+fn refuse_mounts(input: &Input<'_>) -> Result<()> {
+    for mount in &input.config.mounts {
+        let field = |name: &str| format!("mounts[{}].{name}", mount.container_path);
+        let mapped = |mappings: &[IdMapping]| !mappings.is_empty();
+        if mount.image.as_ref().is_some_and(|image| !image.image.is_empty()) {
+            return Err(unsupported(&field("image")));
+        }
+        if mapped(&mount.uid_mappings) || mapped(&mount.gid_mappings) {
+            return Err(unsupported(&field("uidMappings")));
+        }
+        if !mount.mount_options.is_empty() {
+            return Err(unsupported(&field("mount_options")));
+        }
+        // Where files carry no labels there is nothing to relabel.
+        if mount.selinux_relabel && input.node.selinux {
+            return Err(unsupported(&field("selinux_relabel")));
+        }
+    }
+    Ok(())
+}
+
+fn refuse_selinux(options: Option<&SeLinuxOption>) -> Result<()> {
+    match options {
+        Some(options) if *options != SeLinuxOption::default() => {
+            Err(unsupported("linux.security_context.selinux_options"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn refuse_user_namespace(options: Option<&NamespaceOption>) -> Result<()> {
+    match options.and_then(|options| options.userns_options.as_ref()) {
+        Some(user) if user.mode != i32::from(NamespaceMode::Node) => {
+            Err(unsupported("linux.security_context.namespace_options.userns_options"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `old` is the deprecated field that says the same by a word.
+fn refuse_profile(field: &str, profile: Option<&SecurityProfile>, old: &str) -> Result<()> {
+    let confined = match profile {
+        Some(profile) => profile.profile_type != i32::from(ProfileType::Unconfined),
+        None => !matches!(old, "" | "unconfined"),
+    };
+    if confined { Err(unsupported(&format!("linux.security_context.{field}"))) } else { Ok(()) }
+}
+
+fn unsupported(field: &str) -> Error {
+    Error::new(Kind::Unsupported, format!("{field}: not supported yet"))
+        .hint("the container is not made rather than made without it")
+}
