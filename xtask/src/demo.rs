@@ -4,7 +4,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 use wharf_testkit::{Auth, Crictl, Daemon, DaemonOptions, Kind, Leaks, Registry, busybox, wait_for};
 
@@ -44,7 +44,7 @@ pub fn run(image: Option<&str>) -> Result<()> {
     fs::create_dir(&pods).context("make a folder for the demo's files")?;
     let before = Leaks::watch(daemon.scope());
 
-    let result = show(&crictl, &pods, image);
+    let result = show(&daemon, &crictl, &pods, image);
     if result.is_err() {
         quote(&daemon.log_tail(30));
     }
@@ -55,14 +55,14 @@ pub fn run(image: Option<&str>) -> Result<()> {
     step("mounts, cgroups, processes, namespaces and files are as before", || before.check())?;
     step("stop the daemon", || {
         let status = daemon.stop()?;
-        anyhow::ensure!(status.success(), "the daemon ended with {status}");
+        ensure!(status.success(), "the daemon ended with {status}");
         Ok(())
     })?;
     say(&format!("\n✓ from an empty folder to a running container and back in {}", duration(begin.elapsed())));
     Ok(())
 }
 
-fn show(crictl: &Crictl, files: &Path, named: Option<&str>) -> Result<()> {
+fn show(daemon: &Daemon, crictl: &Crictl, files: &Path, named: Option<&str>) -> Result<()> {
     heading("An image");
     // Lives until the image is pulled.
     let mut _served = None;
@@ -107,7 +107,7 @@ fn show(crictl: &Crictl, files: &Path, named: Option<&str>) -> Result<()> {
     }
 
     heading("What the snapshotter plugin was asked");
-    table(&crictl.json(&["info"])?)
+    table(daemon)
 }
 
 fn serve() -> Result<(Registry, String)> {
@@ -148,14 +148,16 @@ fn read_log(crictl: &Crictl, container: &str, whole: bool) -> Result<String> {
         log.as_ref().map_or(true, |text| text.contains(LAST_LINE))
     });
     let log = log?;
-    anyhow::ensure!(!whole || log.contains(LAST_LINE), "{LAST_LINE:?} is not in the log after {LOG:?}: {log}");
+    ensure!(!whole || log.contains(LAST_LINE), "{LAST_LINE:?} is not in the log after {LOG:?}: {log}");
     Ok(log)
 }
 
-fn table(info: &Value) -> Result<()> {
-    let calls =
-        info["plugins"].as_array().with_context(|| format!("the daemon's status tells nothing of plugins: {info}"))?;
-    anyhow::ensure!(!calls.is_empty(), "no plugin was asked anything");
+fn table(daemon: &Daemon) -> Result<()> {
+    let out = daemon.wharf(&["plugin", "ls", "--json"]).output().context("start wharf plugin ls")?;
+    ensure!(out.status.success(), "wharf plugin ls: {}", String::from_utf8_lossy(&out.stderr));
+    let listed: Value = serde_json::from_slice(&out.stdout).context("wharf plugin ls --json")?;
+    let calls = listed["calls"].as_array().map(Vec::as_slice).unwrap_or_default();
+    ensure!(!calls.is_empty(), "no plugin was asked anything: {listed}");
     say(&format!(
         "      {:<12} {:<10} {:>6} {:>7} {:>10} {:>10} {:>10}",
         "plugin", "asked", "calls", "errors", "mean", "longest", "last"
@@ -164,18 +166,15 @@ fn table(info: &Value) -> Result<()> {
         let text = |key: &str| call[key].as_str().unwrap_or("?").to_owned();
         let number = |key: &str| call[key].as_u64().unwrap_or_default();
         let time = |nanos: u64| duration(Duration::from_nanos(nanos));
-        let mean = number("total_ns") / number("calls").max(1);
-        let last =
-            call["last_ns"].as_array().and_then(|l| l.last()).and_then(Value::as_u64).or(call["last_ns"].as_u64());
         say(&format!(
             "      {:<12} {:<10} {:>6} {:>7} {:>10} {:>10} {:>10}",
             text("plugin"),
             text("function"),
             number("calls"),
             number("errors"),
-            time(mean),
-            time(number("max_ns")),
-            time(last.unwrap_or_default()),
+            time(number("totalNanos") / number("calls").max(1)),
+            time(number("maxNanos")),
+            time(number("lastNanos")),
         ));
     }
     Ok(())

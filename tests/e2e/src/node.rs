@@ -220,6 +220,17 @@ impl Node {
         self.ok(&["exec", "-s", id, "sh", "-c", script])
     }
 
+    /// What `wharf plugin ls --json` says.
+    ///
+    /// # Panics
+    ///
+    /// When it fails.
+    pub fn plugins(&self) -> Value {
+        let out = self.daemon.wharf(&["plugin", "ls", "--json"]).output().unwrap_or_else(|error| panic!("{error}"));
+        assert!(out.status.success(), "wharf plugin ls: {}", String::from_utf8_lossy(&out.stderr));
+        serde_json::from_slice(&out.stdout).unwrap_or_else(|error| panic!("wharf plugin ls: {error}"))
+    }
+
     /// The status part of `crictl inspect`.
     ///
     /// # Panics

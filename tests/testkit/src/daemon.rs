@@ -31,11 +31,19 @@ pub struct DaemonOptions {
     pub config: String,
     /// `error` to `trace`
     pub log_level: String,
+    /// More environment.
+    pub environment: Vec<(String, String)>,
 }
 
 impl Default for DaemonOptions {
     fn default() -> Self {
-        Self { name: "test".into(), mirrors: Vec::new(), config: String::new(), log_level: "debug".into() }
+        Self {
+            name: "test".into(),
+            mirrors: Vec::new(),
+            config: String::new(),
+            log_level: "debug".into(),
+            environment: Vec::new(),
+        }
     }
 }
 
@@ -48,6 +56,7 @@ pub struct Daemon {
     wharf: PathBuf,
     config: PathBuf,
     cgroup_parent: String,
+    environment: Vec<(String, String)>,
     // Last: removed after all that stands in them has ended.
     dirs: WorkDir,
 }
@@ -90,7 +99,8 @@ impl Daemon {
         writeln!(text, "[cri]\ncgroup_parent = {cgroup_parent:?}\n")?;
         writeln!(text, "[registry]\ncerts_d = {certs:?}\n\n{}", options.config)?;
         fs::write(&config, text).with_context(|| format!("write {}", config.display()))?;
-        let mut daemon = Self { child: None, wharf, config, cgroup_parent, dirs };
+        let mut daemon =
+            Self { child: None, wharf, config, cgroup_parent, environment: options.environment.clone(), dirs };
         daemon.launch()?;
         Ok(daemon)
     }
@@ -131,6 +141,7 @@ impl Daemon {
         let mut command = Command::new(&self.wharf);
         command.arg("daemon").arg("--root").arg(self.root()).arg("--state").arg(self.state());
         command.arg("--socket").arg(self.socket()).arg("--config").arg(&self.config);
+        command.envs(self.environment.iter().cloned());
         command
     }
 

@@ -59,6 +59,23 @@ fn a_second_daemon_on_the_same_folders_is_refused_and_the_first_goes_on() {
 }
 
 #[test]
+fn the_service_manager_is_told_when_it_is_ready() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+    let environment = vec![("NOTIFY_SOCKET".to_owned(), path.display().to_string())];
+    let Some(node) = Node::with(DaemonOptions { environment, ..DaemonOptions::default() }) else { return };
+    let mut told = String::new();
+    while !told.contains("READY=1") {
+        let mut buffer = [0; 4096];
+        let length = socket.recv(&mut buffer).unwrap_or_else(|e| panic!("{e}, told so far: {told:?}"));
+        told.push_str(&String::from_utf8_lossy(&buffer[..length]));
+    }
+    node.finish();
+}
+
+#[test]
 fn the_sockets_are_for_root_alone() {
     use std::os::unix::fs::PermissionsExt as _;
     let Some(node) = Node::with(DaemonOptions::default()) else { return };

@@ -12,6 +12,7 @@ mod images;
 mod limits;
 mod logs;
 mod namespaces;
+mod plugins;
 mod restart;
 mod retries;
 mod users;

@@ -47,6 +47,16 @@ fn containers_of_a_pod_share_network_ipc_and_name_but_not_processes() {
 }
 
 #[test]
+fn containers_of_a_pod_share_memory_files() {
+    let Some(node) = Node::start() else { return };
+    let pod = node.pod("shm");
+    let (one, two) = (node.run(&pod, "one", "exec sleep 1000"), node.run(&pod, "two", "exec sleep 1000"));
+    node.exec(&one, "echo from-one > /dev/shm/x");
+    assert_eq!(node.exec(&two, "cat /dev/shm/x"), "from-one");
+    node.finish();
+}
+
+#[test]
 fn a_pod_on_the_hosts_network_is_on_it() {
     let Some(node) = Node::start() else { return };
     let pod = node.pod_with("host", |c| {
