@@ -5,8 +5,8 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use futures::future::join_all;
 use tracing::Instrument as _;
 use wharf_cgroups::Hierarchies;
-use wharf_error::{Kind, Result};
-use wharf_snapshots::Snapshots;
+use wharf_error::Result;
+use wharf_snapshots::{Kind, Snapshots};
 use wharf_store::Store;
 
 use crate::{
@@ -210,7 +210,7 @@ impl Inner {
             Err(error) if error.is_not_found() && row.stage == container::Stage::Starting => {
                 self.update_container(entry, |row| row.stage = container::Stage::Created).await
             }
-            Err(error) if error.is_not_found() || error.kind() == Kind::Unavailable => {
+            Err(error) if error.is_not_found() || error.kind() == wharf_error::Kind::Unavailable => {
                 self.ended(entry, shim, None).await
             }
             Err(error) => Err(error),
@@ -241,7 +241,7 @@ impl Inner {
             let key = &snapshot.key;
             let of_container = key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit());
             // Made before this daemon answered its first request, or its container would be in the books.
-            if !snapshot.is_committed() && of_container && !known.contains(key) && self.container_entry(key).is_err() {
+            if snapshot.kind == Kind::Active && of_container && !known.contains(key) && self.container_entry(key).is_err() {
                 tracing::info!(snapshot = %key, "removing the root of a container that is not in the books");
                 if let Err(error) = self.snapshots.remove(namespace, key).await {
                     tracing::warn!(snapshot = %key, %error, "remove the root of a container that is not in the books");

@@ -1,4 +1,4 @@
-use std::{fs, os::unix::fs::DirBuilderExt as _, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fs, os::unix::fs::DirBuilderExt as _, path::Path, sync::Arc};
 
 use oci_spec::runtime::Spec;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
@@ -127,7 +127,7 @@ impl Inner {
         })
         .await?;
         let parent = Some(chain_id).filter(|chain| !chain.is_empty());
-        self.snapshots.prepare(&self.config.namespace, &key, parent, Vec::new()).await?;
+        self.snapshots.prepare(&self.config.namespace, &key, parent, BTreeMap::new()).await?;
         self.update_container(entry, |container| container.stage = Stage::Created).await
     }
 }
