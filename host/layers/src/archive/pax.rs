@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn values_hold_any_byte_and_the_last_one_counts() {
-        let data = b"21 SCHILY.xattr.u=a\n\n15 path=first\n16 path=second\n30 mtime=1700000000.123456789\n\0\0";
+        let data = b"21 SCHILY.xattr.u=a\n\n14 path=first\n15 path=second\n30 mtime=1700000000.123456789\n\0\0";
         let records = Records::parse(data).unwrap();
         assert_eq!(records.path().unwrap(), b"second");
         assert_eq!(records.mtime().unwrap().unwrap(), Time { seconds: 1_700_000_000, nanos: 123_456_789 });

@@ -14,7 +14,7 @@ pub(crate) struct Inflate<R: Read> {
 }
 
 enum Decoder<R: Read> {
-    Plain(Blob<R>),
+    Plain(Box<Blob<R>>),
     Gzip(Box<MultiGzDecoder<Blob<R>>>),
     Zstd(Box<zstd::Decoder<'static, Blob<R>>>),
 }
@@ -30,7 +30,7 @@ impl<R: Read> Inflate<R> {
             }
         };
         let decoder = match found {
-            Compression::None => Decoder::Plain(blob),
+            Compression::None => Decoder::Plain(Box::new(blob)),
             Compression::Gzip => Decoder::Gzip(Box::new(MultiGzDecoder::new(blob))),
             Compression::Zstd => {
                 let decoder = zstd::Decoder::with_buffer(blob);
@@ -61,7 +61,7 @@ impl<R: Read> Inflate<R> {
     /// The blob below, wherever decoding stopped.
     pub(crate) fn into_blob(self) -> Blob<R> {
         match self.decoder {
-            Decoder::Plain(blob) => blob,
+            Decoder::Plain(blob) => *blob,
             Decoder::Gzip(decoder) => decoder.into_inner(),
             Decoder::Zstd(decoder) => decoder.finish(),
         }

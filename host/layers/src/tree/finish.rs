@@ -25,7 +25,7 @@ impl Tree {
             let directory = self
                 .existing(&path)?
                 .ok_or_else(|| Error::internal(format!("directory {} is gone", printable(&path))))?;
-            let metadata = state.metadata.unwrap_or_else(|| Metadata::plain_directory());
+            let metadata = state.metadata.unwrap_or_else(Metadata::plain_directory);
             metadata.apply(directory.fd(), false, &path)?;
             if state.implied {
                 implied.push(OsString::from_vec(path).into());

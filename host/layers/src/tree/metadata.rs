@@ -10,6 +10,9 @@ use wharf_error::{Error, Kind, Result};
 use super::At as _;
 use crate::archive::{Entry, Time, printable};
 
+/// Names and values.
+type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// Owner, mode, time and extended attributes of an inode.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Metadata {
@@ -18,7 +21,7 @@ pub(crate) struct Metadata {
     gid: u32,
     /// The time of the call that applies it, when absent.
     mtime: Option<Time>,
-    xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    xattrs: Xattrs,
 }
 
 // === impl Metadata ===
@@ -124,7 +127,7 @@ fn set_xattr(name: &[u8], path: &[u8], set: impl FnOnce(&CString) -> Result<(), 
     }
 }
 
-fn read_xattrs(fd: BorrowedFd<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Errno> {
+fn read_xattrs(fd: BorrowedFd<'_>) -> Result<Xattrs, Errno> {
     let inode = format!("/proc/self/fd/{}", fd.as_raw_fd());
     let mut names = vec![0; 64 << 10];
     let used = match rustix::fs::listxattr(&inode, &mut names) {
