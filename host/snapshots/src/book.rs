@@ -1,11 +1,14 @@
 //! Rows of one scope, read and written in transactions.
+//!
+//! A reader sees an intent in place of the row that it is about. A writer of durable rows cannot: whoever writes holds
+//! the snapshot's lock and has looked before.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wharf_error::{Error, Kind as ErrorKind, Result};
 use wharf_store::{Reader, Writer};
 
-use crate::row::{Children, Kind, Row, Rows, Scope};
+use crate::row::{Children, Intents, Kind, Row, Rows, Scope};
 
 /// What can read rows: a reader, or a writer that sees its own changes.
 pub(crate) trait Book {
@@ -15,7 +18,11 @@ pub(crate) trait Book {
 
 impl Book for Reader<'_> {
     fn row(&self, scope: &Scope, key: &str) -> Result<Option<Row>> {
-        self.get::<Rows>(&scope.row(key))
+        let at = scope.row(key);
+        match self.get::<Intents>(&at)? {
+            Some(intent) => Ok(Some(intent)),
+            None => self.get::<Rows>(&at),
+        }
     }
 
     fn children(&self, scope: &Scope, key: &str) -> Result<Vec<String>> {
@@ -92,6 +99,15 @@ pub(crate) fn delete(writer: &mut Writer<'_>, scope: &Scope, key: &str) -> Resul
         writer.delete::<Children>(&scope.child(&parent, key))?;
     }
     writer.delete::<Rows>(&scope.row(key)).map(|_| ())
+}
+
+/// All rows whose key starts so, intents in their place.
+pub(crate) fn rows(reader: &Reader<'_>, prefix: &str) -> Result<BTreeMap<String, Row>> {
+    // First: a snapshot that is finished meanwhile is seen once more as unfinished, and never not at all.
+    let intents = reader.list::<Intents>(prefix)?;
+    let mut rows: BTreeMap<String, Row> = reader.list::<Rows>(prefix)?.into_iter().collect();
+    rows.extend(intents);
+    Ok(rows)
 }
 
 fn names(children: Vec<(String, ())>) -> Vec<String> {

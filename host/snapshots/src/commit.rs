@@ -1,5 +1,6 @@
 use wharf_error::{Error, Kind as ErrorKind, Result, ResultExt as _};
 use wharf_plugins::Usage;
+use wharf_store::Writer;
 
 use crate::{
     book::{self, Book as _},
@@ -26,6 +27,13 @@ impl Core {
         if matches!(onto, Onto::Other(_)) && !self.backend.features().unordered() {
             let what = format!("plugin {}: a layer cannot change its parent at commit", self.backend.name());
             return Err(Error::new(ErrorKind::Unsupported, what)).step(step);
+        }
+        // A writer does not see intents, so they are looked for here; the locks keep it so.
+        if let Some(intent) = self.row(scope, key)?.filter(|row| row.state == State::Removing) {
+            return Err(Error::new(ErrorKind::FailedPrecondition, format!("it is {}", intent.state))).step(step);
+        }
+        if let Some(there) = self.row(scope, name)? {
+            return Err(existing(name, &there)).step(step);
         }
         self.probe.reached(Point::BeforeIntent);
         let row = self.intend_commit(scope, name, key, onto).step(step)?;
@@ -86,9 +94,13 @@ impl Core {
     }
 }
 
-fn refuse_existing(writer: &wharf_store::Writer<'_>, scope: &Scope, name: &str) -> Result<()> {
+fn refuse_existing(writer: &Writer<'_>, scope: &Scope, name: &str) -> Result<()> {
     match writer.row(scope, name)? {
         None => Ok(()),
-        Some(there) => Err(Error::new(ErrorKind::AlreadyExists, format!("there is a snapshot {name}, {}", there.kind))),
+        Some(there) => Err(existing(name, &there)),
     }
+}
+
+fn existing(name: &str, there: &Row) -> Error {
+    Error::new(ErrorKind::AlreadyExists, format!("there is a snapshot {name}, {}, {}", there.kind, there.state))
 }

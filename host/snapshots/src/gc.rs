@@ -5,7 +5,7 @@ use wharf_error::{Error, Result};
 use crate::{
     core::Core,
     reconcile::depth,
-    row::{Kind, Row, Scope},
+    row::{Kind, Row, Scope, State},
 };
 
 /// What a collection of garbage did.
@@ -19,13 +19,14 @@ pub struct Collected {
 
 impl Core {
     /// Committed snapshots that nothing needs, children before parents: not in `keep`, and no parent of what is kept,
-    /// active or a view.
+    /// active or a view. And those of any kind whose removal has failed before.
     pub(crate) fn garbage(&self, scope: &Scope, keep: &HashSet<String>) -> Result<Vec<String>> {
         let mut all = self.all()?;
         all.retain(|(of, _), _| of == scope);
         let mut needed = HashSet::new();
         for ((_, key), row) in &all {
-            if row.kind != Kind::Committed || keep.contains(key) {
+            let in_use = row.kind != Kind::Committed && row.state != State::Removing;
+            if in_use || keep.contains(key) {
                 need(&all, scope, key, &mut needed);
             }
         }

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use wharf_error::{Error, Kind as ErrorKind, Result, ResultExt as _};
 
 use crate::{
-    book::{self, Book as _},
+    book,
     core::Core,
     info::Mounts,
     labels,
@@ -11,9 +11,6 @@ use crate::{
     probe::Point,
     row::{Kind, Row, Scope, State, check_key, now},
 };
-
-/// The layers' numbers: one sequence for all plugins, so that a number names one layer in all logs.
-const LAYERS: &str = "layers";
 
 impl Core {
     /// Makes an active snapshot or a view and tells how to mount it.
@@ -30,8 +27,25 @@ impl Core {
         let wishes = labels::wishes(&labels).step(step)?;
         labels::check(self.backend.name(), &wishes, self.backend.features()).step(step)?;
         self.make_room(scope, key).step(step)?;
+        if let Some(parent) = parent {
+            self.store.read(|reader| book::parent(reader, scope, parent)).step(step)?;
+        }
+        let time = now();
+        let row = Row {
+            id: self.next_id().step(step)?,
+            kind,
+            parent: parent.map(str::to_owned),
+            labels,
+            state: State::Preparing,
+            created: time,
+            updated: time,
+            usage: None,
+            boot: String::new(),
+            synced: false,
+            broken: None,
+        };
         self.probe.reached(Point::BeforeIntent);
-        let row = self.intend_prepare(scope, key, kind, parent, labels).step(step)?;
+        self.intend(scope, key, &row).step(step)?;
         self.probe.reached(Point::AfterIntent);
         let made = self.facts(scope, key, &row).and_then(|facts| {
             let plan = self.backend.prepare(&facts)?;
@@ -45,67 +59,35 @@ impl Core {
             }
         };
         self.probe.reached(Point::AfterCall);
-        self.finish_prepare(scope, key, row.id).step(step)?;
-        self.probe.reached(Point::AfterFinal);
+        self.finish_prepare(scope, key, row).step(step)?;
         Ok(mounts)
     }
 
-    /// Finishes what an earlier change of the same key left undone, so that the key is free.
+    /// Finishes what an earlier change of the same key left undone; then the key must be free.
     fn make_room(&self, scope: &Scope, key: &str) -> Result<()> {
+        if let Some(row) = self.row(scope, key)?.filter(|row| matches!(row.state, State::Preparing | State::Removing)) {
+            self.settle(scope, key, &row)?;
+        }
         match self.row(scope, key)? {
-            Some(row) if matches!(row.state, State::Preparing | State::Removing) => self.settle(scope, key, row),
-            _ => Ok(()),
+            None => Ok(()),
+            Some(there) => {
+                let what = format!("there is a snapshot of that key, {}, {}", there.kind, there.state);
+                Err(Error::new(ErrorKind::AlreadyExists, what))
+            }
         }
     }
 
-    fn intend_prepare(
-        &self,
-        scope: &Scope,
-        key: &str,
-        kind: Kind,
-        parent: Option<&str>,
-        labels: BTreeMap<String, String>,
-    ) -> Result<Row> {
-        let (scope, key, parent) = (scope.clone(), key.to_owned(), parent.map(str::to_owned));
-        self.store.write_durable(move |writer| {
-            if let Some(there) = writer.row(&scope, &key)? {
-                let what = format!("there is a snapshot of that key, {}, {}", there.kind, there.state);
-                return Err(Error::new(ErrorKind::AlreadyExists, what));
-            }
-            if let Some(parent) = &parent {
-                book::parent(writer, &scope, parent)?;
-            }
-            let id = writer.reserve_ids(LAYERS, 1)?.start;
-            let time = now();
-            let row = Row {
-                id,
-                kind,
-                parent,
-                labels,
-                state: State::Preparing,
-                created: time,
-                updated: time,
-                usage: None,
-                boot: String::new(),
-                synced: false,
-                broken: None,
-            };
-            book::put(writer, &scope, &key, &row)?;
-            Ok(row)
-        })
-    }
-
-    fn finish_prepare(&self, scope: &Scope, key: &str, id: u64) -> Result<()> {
-        let (scope, key) = (scope.clone(), key.to_owned());
-        self.store.write_durable(move |writer| match writer.row(&scope, &key)? {
-            Some(row) if row.id == id => book::put(writer, &scope, &key, &Row { state: State::Ready, ..row }),
-            _ => Err(Error::internal("the row changed while it was prepared")),
-        })
+    fn finish_prepare(&self, scope: &Scope, key: &str, intent: Row) -> Result<()> {
+        let row = Row { state: State::Ready, ..intent };
+        let (owned, name) = (scope.clone(), key.to_owned());
+        self.store.write_durable(move |writer| book::put(writer, &owned, &name, &row))?;
+        self.probe.reached(Point::AfterFinal);
+        self.forget_intent(scope, key)
     }
 
     /// After a failure. What cannot be undone now is undone by the next change of the key, or the next start.
     fn undo(&self, scope: &Scope, key: &str, row: &Row) {
-        if let Err(error) = self.settle(scope, key, row.clone()) {
+        if let Err(error) = self.settle(scope, key, row) {
             tracing::warn!(snapshot = key, layer = row.id, %error, "undo of a failed prepare is left for later");
         }
     }

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use wharf_error::Result;
+use wharf_error::{Error, Kind as ErrorKind, Result};
 
 use crate::{
     book::{self, Book as _},
@@ -20,7 +20,7 @@ impl Core {
         let mut unfinished: Vec<_> = all.iter().filter(|(_, row)| !row.is_ready()).collect();
         unfinished.sort_by_key(|((scope, key), _)| std::cmp::Reverse(depth(&all, scope, key)));
         for ((scope, key), row) in unfinished {
-            match self.settle(scope, key, row.clone()) {
+            match self.settle(scope, key, row) {
                 Ok(()) => tracing::info!(snapshot = key, layer = row.id, was = %row.state, "settled"),
                 Err(error) => {
                     tracing::error!(snapshot = key, layer = row.id, was = %row.state, %error, "cannot be settled");
@@ -36,26 +36,30 @@ impl Core {
     }
 
     /// Finishes or undoes what the row says was begun.
-    pub(crate) fn settle(&self, scope: &Scope, key: &str, row: Row) -> Result<()> {
+    pub(crate) fn settle(&self, scope: &Scope, key: &str, row: &Row) -> Result<()> {
         match &row.state {
             State::Ready => Ok(()),
-            State::Preparing => self.finish_remove(scope, key, row.id),
+            State::Preparing => {
+                let there = self.store.read(|reader| reader.get::<Rows>(&scope.row(key)))?;
+                match there.is_some_and(|there| there.id == row.id) {
+                    // It was finished; only the intent was left.
+                    true => self.forget_intent(scope, key),
+                    false => self.finish_remove(scope, key, row),
+                }
+            }
             State::Removing => {
                 let children = self.store.read(|reader| reader.children(scope, key))?;
-                match children.is_empty() {
-                    true => self.finish_remove(scope, key, row.id),
-                    false => Err(wharf_error::Error::new(
-                        wharf_error::Kind::FailedPrecondition,
-                        format!("snapshot {key}: {} still stand on it", children.len()),
-                    )),
+                match children.len() {
+                    0 => self.finish_remove(scope, key, row),
+                    some => Err(Error::new(ErrorKind::FailedPrecondition, format!("{some} snapshots stand on it"))),
                 }
             }
             State::Committing(name) if self.row(scope, name)?.is_some() => {
                 // Somebody else has made the same layer meanwhile.
                 tracing::warn!(snapshot = key, name, "committed already: the second one is removed");
-                self.finish_remove(scope, key, row.id)
+                self.finish_remove(scope, key, row)
             }
-            State::Committing(name) => self.finish_commit(scope, name, key, &row),
+            State::Committing(name) => self.finish_commit(scope, name, key, row),
         }
     }
 

@@ -46,7 +46,8 @@ pub(crate) struct Row {
     pub(crate) broken: Option<String>,
 }
 
-/// What is being done to a snapshot: everything but `Ready` is an intent.
+/// What is being done to a snapshot: everything but `Ready` is an intent. Those about committed layers are in the row
+/// itself, those about active ones and views in [`Intents`].
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum State {
@@ -61,6 +62,10 @@ pub(crate) enum State {
 
 /// `<namespace>/<plugin>/<snapshot>`: all snapshots.
 pub(crate) enum Rows {}
+
+/// Keys as in [`Rows`]: what is being done to active snapshots and views, in place of their rows. It costs no flush, for
+/// it need not outlive a power cut: then a layer that was being made is one that nobody knows, and is swept.
+pub(crate) enum Intents {}
 
 /// `<namespace>/<plugin>/<parent>\u{1f}<child>`: who stands on whom, in the same transactions as the rows.
 pub(crate) enum Children {}
@@ -77,6 +82,12 @@ pub(crate) struct Stray {
 impl Table for Rows {
     const NAME: &'static str = "snapshots";
     const LIFETIME: Lifetime = Lifetime::Durable;
+    type Row = Row;
+}
+
+impl Table for Intents {
+    const NAME: &'static str = "snapshot-intents";
+    const LIFETIME: Lifetime = Lifetime::Crash;
     type Row = Row;
 }
 

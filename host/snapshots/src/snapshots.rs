@@ -10,6 +10,7 @@ use wharf_store::Store;
 
 use crate::{
     backend::Backend,
+    book,
     commit::Onto,
     core::Core,
     flush::Flusher,
@@ -18,7 +19,7 @@ use crate::{
     locks::{Held, Hold, Locks},
     owner,
     probe::{NoProbe, Probe},
-    row::{Kind, Rows, Scope},
+    row::{Kind, Row, Scope, State},
     sweep::{Removal, Swept},
 };
 
@@ -55,7 +56,7 @@ impl Snapshots {
         if backend.name().is_empty() || backend.name().contains('/') {
             return Err(Error::invalid(format!("plugin name {:?}: empty, or with a slash", backend.name())));
         }
-        let core = Arc::new(Core { store, backend, unflushed: Arc::default(), probe });
+        let core = Arc::new(Core::new(store, backend, probe));
         let recorded = core.all()?.len();
         owner::claim(core.backend.root(), core.store.id(), recorded)?;
         core.reconcile()?;
@@ -179,7 +180,7 @@ impl Snapshots {
     pub async fn list(&self, namespace: &str) -> Result<Vec<Info>> {
         let (core, scope) = (self.0.core.clone(), self.0.core.scope(namespace));
         blocking(move || {
-            let rows = core.store.read(|reader| reader.list::<Rows>(&scope.rows()))?;
+            let rows = core.store.read(|reader| book::rows(reader, &scope.rows()))?;
             let visible = rows.into_iter().filter(|(_, row)| visible(row));
             Ok(visible.filter_map(|(at, row)| Scope::of(&at).map(|(_, key)| Info::new(key, row))).collect())
         })
@@ -247,7 +248,7 @@ impl Snapshots {
     pub async fn problems(&self) -> Result<Vec<Problem>> {
         let core = self.0.core.clone();
         blocking(move || {
-            let problem = |((scope, key), row): ((Scope, String), crate::row::Row)| {
+            let problem = |((scope, key), row): ((Scope, String), Row)| {
                 let what = match row.broken {
                     Some(broken) => broken,
                     None if row.is_ready() => return None,
@@ -303,7 +304,6 @@ async fn blocking<R: Send + 'static>(run: impl FnOnce() -> Result<R> + Send + 's
 }
 
 /// One that is being committed is still the active one it was.
-fn visible(row: &crate::row::Row) -> bool {
-    use crate::row::State;
+fn visible(row: &Row) -> bool {
     matches!(row.state, State::Ready | State::Committing(_))
 }

@@ -190,8 +190,11 @@ async fn gc_takes_what_nothing_needs_leaf_first_and_goes_on_after_a_failure() {
     assert_eq!(daemon.keys().await, ["base", "container", "kept", "used"]);
     assert_eq!(daemon.snapshots.problems().await.unwrap()[0].to_string(), "snapshot stuck of k8s.io: is being removed");
 
+    daemon.snapshots.prepare(NS, "stopped", Some("used"), none()).await.unwrap();
+    daemon.backend.fail(&["remove"]);
+    daemon.snapshots.remove(NS, "stopped").await.unwrap_err();
     daemon.backend.fail(&[]);
-    assert_eq!(daemon.snapshots.gc(NS, &keep).await.unwrap().removed, ["stuck"]);
+    assert_eq!(daemon.snapshots.gc(NS, &keep).await.unwrap().removed, ["stopped", "stuck"]);
     assert!(daemon.snapshots.gc(NS, &keep).await.unwrap().removed.is_empty());
     daemon.assert_whole().await;
 }
