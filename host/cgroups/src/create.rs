@@ -7,6 +7,9 @@ use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use crate::{Cgroup, Controller, Hierarchies, file, hierarchies::Hierarchy};
 
+/// How often a parent may go away under our hands.
+const TRIES: usize = 64;
+
 impl Hierarchies {
     /// Makes the cgroup, and its parents, in all hierarchies. One that exists already is fine.
     ///
@@ -18,7 +21,13 @@ impl Hierarchies {
         let cgroup = self.open(path)?;
         let mut made = Vec::new();
         for hierarchy in self.mounted() {
-            if let Err(error) = make(hierarchy, cgroup.relative(), &mut made) {
+            let result = (1..=TRIES).find_map(|attempt| match make(hierarchy, cgroup.relative(), &mut made) {
+                Ok(true) => Some(Ok(())),
+                Ok(false) if attempt < TRIES => None,
+                Ok(false) => Some(Err(Error::internal("a parent is removed again and again"))),
+                Err(error) => Some(Err(error)),
+            });
+            if let Some(Err(error)) = result {
                 for dir in made.iter().rev() {
                     drop(fs::remove_dir(dir));
                 }
@@ -29,7 +38,8 @@ impl Hierarchies {
     }
 }
 
-fn make(hierarchy: &Hierarchy, relative: &Path, made: &mut Vec<PathBuf>) -> Result<()> {
+/// False when a parent went away meanwhile: somebody tidied up what was still empty.
+fn make(hierarchy: &Hierarchy, relative: &Path, made: &mut Vec<PathBuf>) -> Result<bool> {
     let mut parent = hierarchy.mount.clone();
     for part in relative.components() {
         if hierarchy.v2 {
@@ -39,6 +49,7 @@ fn make(hierarchy: &Hierarchy, relative: &Path, made: &mut Vec<PathBuf>) -> Resu
         match fs::create_dir(&dir) {
             Ok(()) => made.push(dir.clone()),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) if file::is_gone(&error) && parent != hierarchy.mount => return Ok(false),
             // The kernel's words for too many cgroups (`cgroup.max.descendants`).
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 return Err(Error::new(Kind::Exhausted, format!("mkdir {}: too many cgroups", dir.display())));
@@ -46,11 +57,14 @@ fn make(hierarchy: &Hierarchy, relative: &Path, made: &mut Vec<PathBuf>) -> Resu
             Err(error) => return Err(error).step(|| format!("mkdir {}", dir.display())),
         }
         if !hierarchy.v2 && hierarchy.controllers.contains(&Controller::Cpuset) {
-            inherit_cpuset(&parent, &dir)?;
+            match inherit_cpuset(&parent, &dir) {
+                Err(error) if file::is_gone(&error) => return Ok(false),
+                other => other.step(|| format!("inherit the cpuset of {}", dir.display()))?,
+            }
         }
         parent = dir;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Best effort: see [`Hierarchies::create`].
@@ -69,11 +83,11 @@ fn enable_controllers(dir: &Path, wanted: &[Controller]) {
     }
 }
 
-fn inherit_cpuset(parent: &Path, dir: &Path) -> Result<()> {
+fn inherit_cpuset(parent: &Path, dir: &Path) -> io::Result<()> {
     for name in ["cpuset.cpus", "cpuset.mems"] {
-        if file::read(&dir.join(name))?.trim().is_empty() {
-            let value = file::read(&parent.join(name))?;
-            file::write(&dir.join(name), value.trim()).step(|| format!("inherit {name} in {}", dir.display()))?;
+        if file::try_read(&dir.join(name))?.trim().is_empty() {
+            let value = file::try_read(&parent.join(name))?;
+            file::write(&dir.join(name), value.trim())?;
         }
     }
     Ok(())
@@ -95,6 +109,26 @@ mod tests {
             assert!(!cpus.trim().is_empty(), "nothing could join it");
         }
         own.cgroup.hierarchies().create(&child.path()).unwrap();
+    }
+
+    #[test]
+    fn a_parent_that_others_tidy_away_is_made_again() {
+        let own = Own::new("create-race");
+        let parent = own.cgroup.hierarchies().open(&format!("{}/p", own.cgroup.path())).unwrap();
+        let tidying = parent.clone();
+        let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let stopped = stop.clone();
+        let tidy = std::thread::spawn(move || {
+            while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
+                tidying.delete_if_empty().unwrap();
+            }
+        });
+        for round in 0..200 {
+            let child = own.cgroup.hierarchies().create(&format!("{}/{round}", parent.path())).unwrap();
+            child.delete(std::time::Duration::from_secs(5)).unwrap();
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        tidy.join().unwrap();
     }
 
     #[test]
