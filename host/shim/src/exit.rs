@@ -1,0 +1,103 @@
+//! Waits for a process's end and reports it: last output, record, state, events, in this order.
+
+use std::{os::fd::OwnedFd, sync::Arc};
+
+use tokio::io::{Interest, unix::AsyncFd};
+use wharf_error::{Result, ResultExt as _};
+use wharf_shim_api::{
+    ExitRecord, TaskEvent,
+    events::{TaskExit, TaskOOM},
+    timestamp,
+};
+
+use crate::{
+    container::Container,
+    io,
+    logs::now_nanos,
+    operation::blocking,
+    process::{Exit, Process, Stage},
+    shim::Shim,
+};
+
+const SIGKILL: i32 = 9;
+
+/// Watches a child from now on. To be called while the reaper is busy, so that nobody else reaps it.
+pub fn watch(shim: &Arc<Shim>, container: &Arc<Container>, process: &Arc<Process>, pidfd: OwnedFd) -> Result<()> {
+    shim.reaper.expect(process.pid());
+    let pidfd = io::watch(pidfd, Interest::READABLE).step(|| "watch a process".into())?;
+    let (shim, container, process) = (shim.clone(), container.clone(), process.clone());
+    tokio::spawn(async move {
+        let code = ended(&shim, &process, pidfd).await;
+        report(&shim, &container, &process, Exit { code, at_nanos: now_nanos() }).await;
+    });
+    Ok(())
+}
+
+async fn ended(shim: &Shim, process: &Process, pidfd: AsyncFd<OwnedFd>) -> i32 {
+    use std::os::fd::AsFd as _;
+    loop {
+        let ready = pidfd.readable().await;
+        if let Some(code) = shim.reaper.try_wait(process.pid(), pidfd.get_ref().as_fd()) {
+            return code;
+        }
+        match ready {
+            Ok(mut ready) => ready.clear_ready(),
+            Err(error) => {
+                // The event loop is ending, and this process with it.
+                tracing::error!(%error, pid = process.pid(), "a process cannot be waited for");
+                return 255;
+            }
+        }
+    }
+}
+
+async fn report(shim: &Arc<Shim>, container: &Arc<Container>, process: &Arc<Process>, exit: Exit) {
+    let is_init = process.exec_id.is_empty();
+    // What came before must have been told before.
+    let started = process.starting.lock().await;
+    if is_init && !container.own_pids {
+        let cgroup = container.cgroup.clone();
+        if let Err(error) = blocking(move || cgroup.kill(SIGKILL)).await {
+            tracing::error!(container = container.id, %error, "processes of an ended container may be left");
+        }
+    }
+    let output = process.attached().as_mut().and_then(|attached| attached.take_output());
+    if let Some(output) = output {
+        output.finished().await;
+    }
+    shim.logs.drain(process.owner).await;
+    let oom = is_init && record(container, exit).await;
+    tracing::info!(container = container.id, exec = process.exec_id, code = exit.code, oom, "exited");
+    process.set_stage(Stage::Exited(exit));
+    drop(started);
+    if oom {
+        shim.events.publish(&TaskEvent::Oom(TaskOOM { container_id: container.id.clone(), ..TaskOOM::default() }));
+    }
+    let id = if is_init { &container.id } else { &process.exec_id };
+    shim.events.publish(&TaskEvent::Exit(TaskExit {
+        container_id: container.id.clone(),
+        id: id.clone(),
+        pid: process.pid().unsigned_abs(),
+        exit_status: exit.status(),
+        exited_at: Some(timestamp(exit.at_nanos)).into(),
+        ..TaskExit::default()
+    }));
+}
+
+/// Writes how the container ended where a later daemon finds it; whether the kernel ran out of memory.
+async fn record(container: &Arc<Container>, exit: Exit) -> bool {
+    let container = container.clone();
+    let written = blocking(move || {
+        let kills = container.cgroup.oom_kills();
+        if let Err(error) = &kills {
+            tracing::warn!(container = container.id, %error, "whether memory ran out is not known");
+        }
+        let oom = kills.is_ok_and(|kills| kills > 0);
+        let record = ExitRecord { exit_code: exit.code, exited_at_ns: exit.at_nanos, oom };
+        if let Err(error) = record.write(&container.bundle) {
+            tracing::error!(container = container.id, %error, "the exit is known to this shim alone");
+        }
+        Ok(oom)
+    });
+    written.await.unwrap_or_default()
+}

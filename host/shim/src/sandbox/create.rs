@@ -1,0 +1,117 @@
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tokio::sync::watch;
+use wharf_cgroups::Cgroup;
+use wharf_error::{Error, Kind, Result, ResultExt as _};
+use wharf_runtime::{
+    PodNamespaces, PodNamespacesRequest, create_pod_namespaces, open_namespace, pin_netns, unpin_netns,
+};
+use wharf_shim_api::{
+    Namespace, SandboxOptions, from_json,
+    sandbox::{CreateSandboxRequest, CreateSandboxResponse, StartSandboxRequest, StartSandboxResponse},
+    timestamp,
+};
+
+use super::{Sandbox, Stage, find};
+use crate::{logs::now_nanos, operation::blocking, shim::Shim};
+
+/// Makes the pod's namespaces and pins its network namespace. Again with the same options is success.
+pub async fn create(shim: Arc<Shim>, request: CreateSandboxRequest) -> Result<CreateSandboxResponse> {
+    let _life = shim.life.lock().await;
+    let what = || format!("pod {}: create", request.sandbox_id);
+    if request.sandbox_id != shim.id {
+        return Err(Error::invalid(format!("{}: this is the shim of pod {}", what(), shim.id)));
+    }
+    let options = match request.options.as_ref().filter(|options| !options.value.is_empty()) {
+        Some(options) => from_json::<SandboxOptions>(options).step(what)?,
+        None => SandboxOptions::default(),
+    };
+    if let Some(there) = shim.sandbox() {
+        if there.options == options && !there.is_stopped() {
+            return Ok(CreateSandboxResponse::default());
+        }
+        return Err(Error::new(Kind::AlreadyExists, format!("{}: it exists with other options", what())));
+    }
+    let (maker, given) = (shim.clone(), request.netns_path.clone());
+    let sandbox = blocking(move || make(&maker, options, &given)).await.step(what)?;
+    shim.set_sandbox(Some(Arc::new(sandbox)));
+    Ok(CreateSandboxResponse::default())
+}
+
+/// The pod is ready; its process, in the protocol's eyes, is the shim itself.
+pub async fn start(shim: Arc<Shim>, request: StartSandboxRequest) -> Result<StartSandboxResponse> {
+    let _life = shim.life.lock().await;
+    let sandbox = find(&shim, &request.sandbox_id)?;
+    if sandbox.is_stopped() {
+        let what = format!("pod {}: start: it has stopped", request.sandbox_id);
+        return Err(Error::new(Kind::FailedPrecondition, what));
+    }
+    sandbox.set_stage(Stage::Ready);
+    Ok(StartSandboxResponse {
+        pid: std::process::id(),
+        created_at: Some(timestamp(sandbox.created_nanos)).into(),
+        ..StartSandboxResponse::default()
+    })
+}
+
+fn make(shim: &Shim, options: SandboxOptions, given_netns: &str) -> Result<Sandbox> {
+    if options.pid == Namespace::Pod {
+        return Err(Error::new(Kind::Unsupported, "a process namespace that the pod's containers share")
+            .hint("this version has the process namespace modes CONTAINER and NODE"));
+    }
+    let pin = match (options.network, &options.netns_path) {
+        (Namespace::Pod, Some(path)) => Some(absolute(path)?),
+        _ => None,
+    };
+    // A namespace that somebody else made and keeps.
+    let given = (options.network == Namespace::Pod && pin.is_none() && !given_netns.is_empty()).then_some(given_netns);
+    let parent = match options.cgroup_parent.as_str() {
+        "" => None,
+        path => Some(shim.hierarchies()?.open(path)?),
+    };
+    let made_here = parent.as_ref().filter(|parent| !parent.exists()).map(Cgroup::path);
+    shim.record.update(|record| (record.netns, record.cgroup_parent) = (pin.clone(), made_here))?;
+    if let Some(parent) = &parent {
+        shim.hierarchies()?.create(&parent.path())?;
+    }
+    let namespaces = namespaces(&options, pin.as_deref(), given)?;
+    Ok(Sandbox {
+        options,
+        namespaces: Arc::new(namespaces),
+        netns: pin,
+        cgroup: parent,
+        created_nanos: now_nanos(),
+        stage: watch::Sender::new(Stage::Created),
+    })
+}
+
+fn namespaces(options: &SandboxOptions, pin: Option<&Path>, given: Option<&str>) -> Result<PodNamespaces> {
+    let mut namespaces = create_pod_namespaces(&PodNamespacesRequest {
+        hostname: (!options.hostname.is_empty()).then(|| options.hostname.clone()),
+        net: options.network == Namespace::Pod && given.is_none(),
+        ipc: options.ipc == Namespace::Pod,
+        uts: !options.hostname.is_empty(),
+        sysctls: options.sysctls.clone(),
+    })?;
+    if let Some(path) = given {
+        namespaces.net = Some(open_namespace(Path::new(path))?);
+    }
+    if let (Some(path), Some(net)) = (pin, &namespaces.net) {
+        use std::os::fd::AsFd as _;
+        // A pin of this very name is what an earlier try of ours left.
+        unpin_netns(path)?;
+        pin_netns(net.as_fd(), path)?;
+    }
+    Ok(namespaces)
+}
+
+fn absolute(path: &str) -> Result<PathBuf> {
+    let path = PathBuf::from(path);
+    if path.is_absolute() {
+        return Ok(path);
+    }
+    Err(Error::invalid(format!("netns path `{}` is not absolute", path.display())))
+}

@@ -1,0 +1,159 @@
+//! `containerd.runtime.sandbox.v1.Sandbox`: the pod around the containers.
+
+mod create;
+mod shutdown;
+mod status;
+mod stop;
+
+use std::{path::PathBuf, sync::Arc};
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+use wharf_cgroups::Cgroup;
+use wharf_error::{Error, Result};
+use wharf_runtime::PodNamespaces;
+use wharf_shim_api::{
+    SandboxOptions,
+    sandbox::{
+        CreateSandboxRequest, CreateSandboxResponse, PingRequest, PingResponse, Platform, PlatformRequest,
+        PlatformResponse, Sandbox as Service, SandboxMetricsRequest, SandboxMetricsResponse, SandboxStatusRequest,
+        SandboxStatusResponse, ShutdownSandboxRequest, ShutdownSandboxResponse, StartSandboxRequest,
+        StartSandboxResponse, StopSandboxRequest, StopSandboxResponse, WaitSandboxRequest, WaitSandboxResponse,
+    },
+    timestamp, to_status, ttrpc,
+    ttrpc::asynchronous::TtrpcContext,
+};
+
+pub use self::shutdown::take_down;
+use crate::{operation::run, shim::Shim};
+
+/// The pod.
+pub struct Sandbox {
+    pub options: SandboxOptions,
+    pub namespaces: Arc<PodNamespaces>,
+    /// Where we pinned its network namespace.
+    pub netns: Option<PathBuf>,
+    /// The cgroup of the pod, when the options name one.
+    pub cgroup: Option<Cgroup>,
+    pub created_nanos: i64,
+    stage: watch::Sender<Stage>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Stage {
+    Created,
+    Ready,
+    /// When it was stopped, nanoseconds since the epoch.
+    Stopped(i64),
+}
+
+/// The service over one shim's state.
+pub struct SandboxService(pub Arc<Shim>);
+
+// === impl Sandbox ===
+
+impl Sandbox {
+    pub fn is_stopped(&self) -> bool {
+        matches!(*self.stage.borrow(), Stage::Stopped(_))
+    }
+
+    fn set_stage(&self, stage: Stage) {
+        self.stage.send_if_modified(|old| {
+            let changed = !matches!(old, Stage::Stopped(_)) && *old != stage;
+            if changed {
+                *old = stage;
+            }
+            changed
+        });
+    }
+}
+
+// === impl SandboxService ===
+
+#[async_trait]
+impl Service for SandboxService {
+    async fn create_sandbox(
+        &self,
+        context: &TtrpcContext,
+        request: CreateSandboxRequest,
+    ) -> ttrpc::Result<CreateSandboxResponse> {
+        let (shim, id) = (self.0.clone(), request.sandbox_id.clone());
+        run(&self.0, context, "CreateSandbox", id, create::create(shim, request)).await
+    }
+
+    async fn start_sandbox(
+        &self,
+        context: &TtrpcContext,
+        request: StartSandboxRequest,
+    ) -> ttrpc::Result<StartSandboxResponse> {
+        let (shim, id) = (self.0.clone(), request.sandbox_id.clone());
+        run(&self.0, context, "StartSandbox", id, create::start(shim, request)).await
+    }
+
+    async fn stop_sandbox(
+        &self,
+        context: &TtrpcContext,
+        request: StopSandboxRequest,
+    ) -> ttrpc::Result<StopSandboxResponse> {
+        let (shim, id) = (self.0.clone(), request.sandbox_id.clone());
+        run(&self.0, context, "StopSandbox", id, stop::stop(shim, request)).await
+    }
+
+    async fn shutdown_sandbox(
+        &self,
+        context: &TtrpcContext,
+        request: ShutdownSandboxRequest,
+    ) -> ttrpc::Result<ShutdownSandboxResponse> {
+        let (shim, id) = (self.0.clone(), request.sandbox_id.clone());
+        run(&self.0, context, "ShutdownSandbox", id, shutdown::shutdown(shim, request)).await
+    }
+
+    /// Not an operation: it may last as long as the pod.
+    async fn wait_sandbox(&self, _: &TtrpcContext, request: WaitSandboxRequest) -> ttrpc::Result<WaitSandboxResponse> {
+        let stopped = async {
+            let mut stage = find(&self.0, &request.sandbox_id)?.stage.subscribe();
+            match stage.wait_for(|stage| matches!(stage, Stage::Stopped(_))).await.as_deref() {
+                Ok(Stage::Stopped(at)) => Ok(*at),
+                _ => Err(Error::internal("the pod was forgotten")),
+            }
+        };
+        let at = stopped.await.map_err(|error| to_status(&error))?;
+        Ok(WaitSandboxResponse { exited_at: Some(timestamp(at)).into(), ..WaitSandboxResponse::default() })
+    }
+
+    async fn sandbox_status(
+        &self,
+        _: &TtrpcContext,
+        request: SandboxStatusRequest,
+    ) -> ttrpc::Result<SandboxStatusResponse> {
+        status::status(&self.0, &request).map_err(|error| to_status(&error))
+    }
+
+    async fn sandbox_metrics(
+        &self,
+        context: &TtrpcContext,
+        request: SandboxMetricsRequest,
+    ) -> ttrpc::Result<SandboxMetricsResponse> {
+        let (shim, id) = (self.0.clone(), request.sandbox_id.clone());
+        run(&self.0, context, "SandboxMetrics", id, status::metrics(shim, request)).await
+    }
+
+    async fn ping_sandbox(&self, _: &TtrpcContext, _: PingRequest) -> ttrpc::Result<PingResponse> {
+        Ok(PingResponse::default())
+    }
+
+    async fn platform(&self, _: &TtrpcContext, _: PlatformRequest) -> ttrpc::Result<PlatformResponse> {
+        let architecture = match std::env::consts::ARCH {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            other => other,
+        };
+        let platform = Platform { os: "linux".into(), architecture: architecture.into(), ..Platform::default() };
+        Ok(PlatformResponse { platform: Some(platform).into(), ..PlatformResponse::default() })
+    }
+}
+
+/// The pod, when it is the one that is asked for.
+fn find(shim: &Shim, id: &str) -> Result<Arc<Sandbox>> {
+    shim.sandbox().filter(|_| id.is_empty() || id == shim.id).ok_or_else(|| Error::not_found("pod", id))
+}

@@ -1,0 +1,43 @@
+use std::{sync::Arc, time::Duration};
+
+use wharf_error::{Result, ResultExt as _};
+use wharf_runtime::unpin_netns;
+use wharf_shim_api::sandbox::{ShutdownSandboxRequest, ShutdownSandboxResponse};
+
+use super::Stage;
+use crate::{logs::now_nanos, operation::blocking, shim::Shim, task::remove_container};
+
+/// How long the pod's cgroup may take to be empty.
+const EMPTY: Duration = Duration::from_secs(5);
+
+/// Ends everything of the pod, and then the shim.
+pub async fn shutdown(shim: Arc<Shim>, request: ShutdownSandboxRequest) -> Result<ShutdownSandboxResponse> {
+    take_down(&shim).await.step(|| format!("pod {}: shut down", request.sandbox_id))?;
+    Ok(ShutdownSandboxResponse::default())
+}
+
+/// Kills and deletes the containers, removes pin and cgroup, and tells the server to end. Can be repeated
+/// when it failed.
+pub async fn take_down(shim: &Arc<Shim>) -> Result<()> {
+    let _life = shim.life.lock().await;
+    for container in shim.containers() {
+        remove_container(shim, &container).await?;
+    }
+    let last = shim.clone();
+    blocking(move || {
+        let record = last.record.get();
+        if let Some(netns) = &record.netns {
+            unpin_netns(netns)?;
+        }
+        if let Some(parent) = &record.cgroup_parent {
+            last.hierarchies()?.open(parent)?.delete(EMPTY)?;
+        }
+        last.record.update(|record| (record.netns, record.cgroup_parent) = (None, None))
+    })
+    .await?;
+    if let Some(sandbox) = shim.sandbox() {
+        sandbox.set_stage(Stage::Stopped(now_nanos()));
+    }
+    shim.finished.notify_one();
+    Ok(())
+}

@@ -1,0 +1,148 @@
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use tokio::sync::Notify;
+use wharf_cgroups::Hierarchies;
+use wharf_error::{Error, Result};
+
+use crate::{
+    args::Args, container::Container, events::Publisher, logs::Logs, reaper::Reaper, record::RecordFile,
+    sandbox::Sandbox,
+};
+
+/// Everything that one shim knows.
+pub struct Shim {
+    pub namespace: String,
+    pub id: String,
+    pub events: Publisher,
+    pub logs: Arc<Logs>,
+    pub reaper: Arc<Reaper>,
+    pub record: RecordFile,
+    /// Told once everything is taken down.
+    pub finished: Notify,
+    /// One change of the sandbox's life at a time.
+    pub life: tokio::sync::Mutex<()>,
+    sandbox: Mutex<Option<Arc<Sandbox>>>,
+    containers: Mutex<HashMap<String, Slot>>,
+    hierarchies: OnceLock<Hierarchies>,
+    owners: AtomicU64,
+}
+
+/// A container's place: taken while it is being made.
+enum Slot {
+    Making,
+    There(Arc<Container>),
+}
+
+/// A name that is taken until the container is there or its making has failed.
+pub struct Place {
+    shim: Arc<Shim>,
+    id: String,
+}
+
+// === impl Shim ===
+
+impl Shim {
+    /// Must be called inside the runtime: starts the delivery of events.
+    pub fn new(args: &Args) -> Self {
+        Self {
+            namespace: args.namespace.clone(),
+            id: args.id.clone(),
+            events: Publisher::start(&args.namespace, &args.events_address()),
+            logs: Arc::default(),
+            reaper: Arc::default(),
+            record: RecordFile::new(&args.bundle),
+            finished: Notify::new(),
+            life: tokio::sync::Mutex::default(),
+            sandbox: Mutex::default(),
+            containers: Mutex::default(),
+            hierarchies: OnceLock::new(),
+            owners: AtomicU64::new(1),
+        }
+    }
+
+    pub fn sandbox(&self) -> Option<Arc<Sandbox>> {
+        self.sandbox.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn set_sandbox(&self, sandbox: Option<Arc<Sandbox>>) {
+        *self.sandbox.lock().unwrap_or_else(PoisonError::into_inner) = sandbox;
+    }
+
+    /// Takes the name of a container that is about to be made.
+    pub fn reserve(self: &Arc<Self>, id: &str) -> Result<Place> {
+        if id.is_empty() || id.contains('/') {
+            return Err(Error::invalid(format!("container id `{id}`: not a name")));
+        }
+        let mut containers = self.slots();
+        if containers.contains_key(id) {
+            return Err(Error::new(wharf_error::Kind::AlreadyExists, format!("container {id} exists")));
+        }
+        containers.insert(id.to_owned(), Slot::Making);
+        Ok(Place { shim: self.clone(), id: id.to_owned() })
+    }
+
+    pub fn container(&self, id: &str) -> Result<Arc<Container>> {
+        match self.slots().get(id) {
+            Some(Slot::There(container)) => Ok(container.clone()),
+            Some(Slot::Making) | None => Err(Error::not_found("container", id)),
+        }
+    }
+
+    pub fn containers(&self) -> Vec<Arc<Container>> {
+        let there = |slot: &Slot| match slot {
+            Slot::There(container) => Some(container.clone()),
+            Slot::Making => None,
+        };
+        self.slots().values().filter_map(there).collect()
+    }
+
+    /// Whether no container is there or being made.
+    pub fn is_empty(&self) -> bool {
+        self.slots().is_empty()
+    }
+
+    pub fn forget(&self, id: &str) {
+        self.slots().remove(id);
+    }
+
+    /// This node's cgroups, looked at once. Blocks the first time.
+    pub fn hierarchies(&self) -> Result<&Hierarchies> {
+        if let Some(known) = self.hierarchies.get() {
+            return Ok(known);
+        }
+        let found = Hierarchies::detect()?;
+        Ok(self.hierarchies.get_or_init(|| found))
+    }
+
+    /// A number for the log sources of a new process.
+    pub fn new_owner(&self) -> u64 {
+        self.owners.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn slots(&self) -> MutexGuard<'_, HashMap<String, Slot>> {
+        self.containers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    pub fn fill(self, container: Arc<Container>) {
+        self.shim.slots().insert(self.id.clone(), Slot::There(container));
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut slots = self.shim.slots();
+        if matches!(slots.get(&self.id), Some(Slot::Making)) {
+            slots.remove(&self.id);
+        }
+    }
+}

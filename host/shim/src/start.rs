@@ -1,0 +1,155 @@
+//! `start`: a server for the pod, its address printed once it listens.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    io::{self, Write as _},
+    os::{
+        fd::{AsRawFd as _, OwnedFd},
+        unix::{
+            fs::{FileTypeExt as _, OpenOptionsExt as _},
+            net::{UnixListener, UnixStream},
+            process::CommandExt as _,
+        },
+    },
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use rustix::{
+    fs::Mode,
+    io::{FdFlags, fcntl_setfd},
+    process::{setsid, umask},
+};
+use wharf_error::{Result, ResultExt as _};
+use wharf_shim_api::address_of;
+
+use crate::{
+    args::{Args, NAME},
+    self_exec::read_only_self,
+};
+
+/// What a socket's path may have, without the NUL at its end.
+const SOCKET_PATH_MAX: usize = 107;
+
+/// Where sockets of bundles with long paths go.
+const SHORT_SOCKETS: &str = "/run/wharf-shim";
+
+/// Starts the server, unless one listens for this bundle already, and prints its address.
+///
+/// The socket listens before the server runs: a call that comes early waits in its backlog.
+pub fn start(args: &Args) -> Result<()> {
+    let socket = socket_of(&args.bundle);
+    let address = address_of(&socket);
+    if UnixStream::connect(&socket).is_err() {
+        let listener = listen(&socket)?;
+        write(&args.bundle.join("address"), &address)?;
+        let pid = spawn(args, listener.into())?;
+        write(&args.bundle.join("shim.pid"), &pid.to_string())?;
+    }
+    let answer = match std::env::var("MAX_SHIM_VERSION").ok().and_then(|version| version.parse::<u32>().ok()) {
+        // containerd 2 takes a bare address for a shim of version 2.
+        Some(3..) => serde_json::json!({ "version": 3, "address": address, "protocol": "ttrpc" }).to_string(),
+        _ => address,
+    };
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(answer.as_bytes()).and_then(|()| stdout.flush()).step(|| "print the address".into())
+}
+
+/// The socket of a bundle: in it, or by a hash of its path when that is too long.
+pub fn socket_of(bundle: &Path) -> PathBuf {
+    let socket = bundle.join("shim.sock");
+    if socket.as_os_str().len() <= SOCKET_PATH_MAX {
+        return socket;
+    }
+    let mut hasher = DefaultHasher::new();
+    bundle.hash(&mut hasher);
+    Path::new(SHORT_SOCKETS).join(format!("{:016x}.sock", hasher.finish()))
+}
+
+/// The shim's log: a file of ours, or the FIFO that containerd reads.
+pub fn open_log(path: &Path) -> io::Result<File> {
+    if fs::metadata(path).is_ok_and(|meta| meta.file_type().is_fifo()) {
+        // Read and write: opening it waits for nobody, and a reader that goes away raises no SIGPIPE.
+        return OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(path);
+    }
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+}
+
+fn listen(socket: &Path) -> Result<UnixListener> {
+    if let Some(parent) = socket.parent().filter(|parent| *parent == Path::new(SHORT_SOCKETS)) {
+        fs::create_dir_all(parent).step(|| format!("make {}", parent.display()))?;
+    }
+    match fs::remove_file(socket) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(error).step(|| format!("remove the stale socket {}", socket.display()));
+        }
+        _ => {}
+    }
+    // Nobody else runs in this process: the mask is ours to change for a moment.
+    let old = umask(Mode::from_raw_mode(0o177));
+    let listener = UnixListener::bind(socket);
+    umask(old);
+    listener.step(|| format!("listen on {}", socket.display()))
+}
+
+/// Runs the server in a session of its own, with nothing of ours but the socket and the log.
+fn spawn(args: &Args, listener: OwnedFd) -> Result<u32> {
+    let program = read_only_self()?;
+    let log = args.bundle.join("log");
+    let stderr = open_log(&log).step(|| format!("open {}", log.display()))?;
+    let socket = listener.as_raw_fd();
+    let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
+    command
+        .arg0(NAME)
+        .args(["-namespace", &args.namespace, "-id", &args.id, "-address", &args.address])
+        .arg("-bundle")
+        .arg(&args.bundle)
+        .args(["-socket-fd", &socket.to_string()])
+        .args(args.debug.then_some("-debug"))
+        .arg("serve")
+        .current_dir("/")
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(stderr);
+    for name in ["PATH", "TTRPC_ADDRESS", "RUST_BACKTRACE"] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    // SAFETY: the closure only makes system calls; it allocates nothing and takes no lock.
+    unsafe {
+        command.pre_exec(move || {
+            setsid()?;
+            // Whatever the caller left open is not ours to keep.
+            if libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC.cast_signed()) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            fcntl_setfd(&listener, FdFlags::empty())?;
+            Ok(())
+        });
+    }
+    let child = command.spawn().step(|| "start the shim's server".into())?;
+    Ok(child.id())
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes())).step(|| format!("write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_bundle_has_a_short_socket() {
+        let short = Path::new("/run/wharf/pods/x");
+        assert_eq!(socket_of(short), short.join("shim.sock"));
+        let long = PathBuf::from(format!("/{}", "x".repeat(200)));
+        let socket = socket_of(&long);
+        assert!(socket.as_os_str().len() <= SOCKET_PATH_MAX);
+        assert_eq!(socket, socket_of(&long), "both processes find the same one");
+    }
+}

@@ -1,0 +1,188 @@
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use oci_spec::runtime::{LinuxNamespaceType, Spec};
+use wharf_cgroups::Cgroup;
+use wharf_error::{Error, Kind, Result, ResultExt as _};
+use wharf_runtime::{CreateRequest, PodNamespaces, TerminalSize, assemble_root};
+use wharf_shim_api::{
+    CreateOptions, TaskEvent,
+    events::{TaskCreate, TaskIO},
+    from_json,
+    task::{CreateTaskRequest, CreateTaskResponse},
+};
+
+use crate::{
+    container::{Container, Parts, join},
+    exit, io,
+    operation::blocking,
+    process::{Process, StdioNames},
+    record::ContainerRecord,
+    rootfs::root_of,
+    shim::Shim,
+};
+
+/// How long the cgroup of a container that was not made may take to go.
+const UNDO: Duration = Duration::from_secs(5);
+
+/// Makes the container up to the point before its program.
+pub async fn create(shim: Arc<Shim>, request: CreateTaskRequest) -> Result<CreateTaskResponse> {
+    if !request.checkpoint.is_empty() {
+        return Err(Error::new(Kind::Unsupported, format!("container {}: restore from a checkpoint", request.id)));
+    }
+    let sandbox = shim.sandbox();
+    if sandbox.as_ref().is_some_and(|sandbox| sandbox.is_stopped()) {
+        return Err(Error::new(Kind::FailedPrecondition, format!("container {}: the pod has stopped", request.id)));
+    }
+    let namespaces = sandbox.map(|sandbox| sandbox.namespaces.clone()).unwrap_or_default();
+    let place = shim.reserve(&request.id)?;
+    let (maker, asked) = (shim.clone(), request.clone());
+    let made = blocking(move || {
+        let what = format!("container {}", asked.id);
+        make(&maker, asked, &namespaces).step(|| what)
+    })
+    .await?;
+    let Made { parts, mut attached, pidfd } = made;
+    let container = Arc::new(Container::new(parts));
+    let pid = container.runtime.pid();
+    container.init.set_pid(pid);
+    if let Some(master) = attached.0 {
+        attached.1.connect_terminal(master, container.init.owner, &shim.logs)?;
+    }
+    *container.init.attached() = Some(attached.1);
+    exit::watch(&shim, &container, &container.init, pidfd)?;
+    place.fill(container);
+    shim.events.publish(&TaskEvent::Create(event(request, pid)));
+    Ok(CreateTaskResponse { pid: pid.unsigned_abs(), ..CreateTaskResponse::default() })
+}
+
+struct Made {
+    parts: Parts,
+    /// A terminal's master, and what else the shim holds.
+    attached: (Option<std::os::fd::OwnedFd>, io::Attached),
+    pidfd: std::os::fd::OwnedFd,
+}
+
+fn make(shim: &Shim, request: CreateTaskRequest, namespaces: &PodNamespaces) -> Result<Made> {
+    let bundle = PathBuf::from(&request.bundle);
+    if !bundle.is_absolute() {
+        return Err(Error::invalid(format!("bundle `{}` is not absolute", request.bundle)));
+    }
+    let options = match request.options.as_ref().filter(|options| !options.value.is_empty()) {
+        Some(options) => from_json::<CreateOptions>(options)?,
+        None => CreateOptions::default(),
+    };
+    let spec = read_spec(&bundle)?;
+    let root = assemble_root(&root_of(&request.rootfs, &options, &spec, &bundle)?)?;
+    let path = cgroup_path(&spec, shim, &request.id)?;
+    let record = ContainerRecord { bundle: bundle.clone(), cgroup: path.clone() };
+    shim.record.update(|all| drop(all.containers.insert(request.id.clone(), record)))?;
+    // From here on a failure has something to take away.
+    let cgroup = shim.hierarchies()?.create(&path)?;
+    let made = in_cgroup(shim, &request, &options, &spec, root, namespaces, &bundle, &cgroup);
+    if made.is_err() {
+        let undone = cgroup.kill(9).and_then(|()| cgroup.delete(UNDO));
+        match undone.and_then(|()| shim.record.update(|all| drop(all.containers.remove(&request.id)))) {
+            Ok(()) => {}
+            Err(error) => tracing::error!(container = request.id, %error, "something of it is left"),
+        }
+    }
+    made
+}
+
+#[allow(clippy::too_many_arguments, reason = "the parts of one container, put together once")]
+fn in_cgroup(
+    shim: &Shim,
+    request: &CreateTaskRequest,
+    options: &CreateOptions,
+    spec: &Spec,
+    root: wharf_runtime::Root,
+    namespaces: &PodNamespaces,
+    bundle: &Path,
+    cgroup: &Cgroup,
+) -> Result<Made> {
+    if let Some(resources) = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref()) {
+        for warning in cgroup.apply(resources)? {
+            tracing::warn!(container = request.id, warning, "limit");
+        }
+    }
+    let stdio = StdioNames {
+        stdin: request.stdin.clone(),
+        stdout: request.stdout.clone(),
+        stderr: request.stderr.clone(),
+        terminal: request.terminal,
+    };
+    let owner = shim.new_owner();
+    let size = spec.process().as_ref().and_then(|process| process.console_size()).and_then(|size| {
+        let (rows, columns) = (u16::try_from(size.height()).ok()?, u16::try_from(size.width()).ok()?);
+        Some(TerminalSize { rows, columns })
+    });
+    let (files, attached) = io::open(&stdio, owner, &shim.logs, size)?;
+    let mut runtime = wharf_runtime::create(CreateRequest {
+        id: &request.id,
+        bundle,
+        spec,
+        root,
+        namespaces,
+        cgroup: Some(join(cgroup)?),
+        merge_image_groups: !options.strict_groups,
+        stdio: files,
+    })?;
+    for warning in runtime.warnings() {
+        tracing::warn!(container = request.id, warning, "create");
+    }
+    let pidfd = runtime.pidfd().try_clone_to_owned().step(|| "keep its pidfd".into())?;
+    let master = runtime.take_terminal();
+    let parts = Parts {
+        id: request.id.clone(),
+        bundle: bundle.to_owned(),
+        cgroup: cgroup.clone(),
+        own_pids: has_own_pids(spec),
+        init: Arc::new(Process::new("", stdio, owner)),
+        runtime,
+    };
+    Ok(Made { parts, attached: (master, attached), pidfd })
+}
+
+fn read_spec(bundle: &Path) -> Result<Spec> {
+    let path = bundle.join("config.json");
+    let json = std::fs::read(&path).step(|| format!("read {}", path.display()))?;
+    serde_json::from_slice(&json).step_as(Kind::InvalidArgument, || format!("read {}", path.display()))
+}
+
+/// The specification's cgroup; without one, `/<namespace>/<id>`.
+fn cgroup_path(spec: &Spec, shim: &Shim, id: &str) -> Result<String> {
+    let path = spec.linux().as_ref().and_then(|linux| linux.cgroups_path().as_ref());
+    match path.map(|path| path.to_str()) {
+        Some(Some(path)) => Ok(path.to_owned()),
+        Some(None) => Err(Error::invalid("linux.cgroupsPath is not text")),
+        None => Ok(format!("/{}/{id}", shim.namespace)),
+    }
+}
+
+/// A new PID namespace: its first process takes all others with it.
+fn has_own_pids(spec: &Spec) -> bool {
+    let namespaces = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_deref()).unwrap_or_default();
+    namespaces.iter().any(|namespace| namespace.typ() == LinuxNamespaceType::Pid && namespace.path().is_none())
+}
+
+fn event(request: CreateTaskRequest, pid: i32) -> TaskCreate {
+    let io = TaskIO {
+        stdin: request.stdin,
+        stdout: request.stdout,
+        stderr: request.stderr,
+        terminal: request.terminal,
+        ..TaskIO::default()
+    };
+    TaskCreate {
+        container_id: request.id,
+        bundle: request.bundle,
+        rootfs: request.rootfs,
+        io: Some(io).into(),
+        pid: pid.unsigned_abs(),
+        ..TaskCreate::default()
+    }
+}

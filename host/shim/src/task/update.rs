@@ -1,0 +1,29 @@
+use std::sync::Arc;
+
+use oci_spec::runtime::LinuxResources;
+use wharf_error::{Error, Result};
+use wharf_shim_api::{
+    from_json,
+    task::{Empty, UpdateTaskRequest},
+};
+
+use crate::{operation::blocking, shim::Shim};
+
+/// Changes limits; those that are not named stay.
+pub async fn update(shim: Arc<Shim>, request: UpdateTaskRequest) -> Result<Empty> {
+    let container = shim.container(&request.id)?;
+    let Some(resources) = request.resources.as_ref() else {
+        return Err(Error::invalid(format!("container {}: update: no resources", request.id)));
+    };
+    let resources: LinuxResources = from_json(resources)?;
+    let _life = container.life.lock().await;
+    let (cgroup, id) = (container.cgroup.clone(), request.id);
+    blocking(move || {
+        for warning in cgroup.apply(&resources)? {
+            tracing::warn!(container = id, warning, "limit");
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(Empty::default())
+}
