@@ -17,6 +17,7 @@ mod locks;
 mod mounts;
 mod owner;
 mod plan;
+mod plugin;
 mod prepare;
 mod probe;
 mod reconcile;
