@@ -1,0 +1,94 @@
+use std::sync::Arc;
+
+use futures::{StreamExt as _, stream::FuturesUnordered};
+use tokio::sync::Semaphore;
+use wharf_error::{Error, Kind, Result, ResultExt as _};
+
+use super::{commit::Committer, layer::Written, source::Source};
+use crate::{
+    core::Core,
+    progress::{LayerState, Reporter},
+    scratch::Scratch,
+    selected::{Layer, Selected},
+};
+
+/// Shared by all layers of one image.
+#[derive(Clone)]
+pub(super) struct Extraction {
+    pub core: Arc<Core>,
+    pub namespace: Arc<str>,
+    pub source: Arc<Source>,
+    pub progress: Reporter,
+    pub scratch: Scratch,
+    /// Layers of this image at the same time.
+    pub turns: Arc<Semaphore>,
+}
+
+/// Makes a committed snapshot of every layer that is not one yet. The layers' chain IDs must be leased.
+///
+/// # Errors
+/// The first layer's from the bottom that failed; it names the layer.
+pub(crate) async fn extract(
+    core: &Arc<Core>,
+    namespace: &str,
+    selected: &Selected,
+    source: Source,
+    progress: &Reporter,
+    scratch: &Scratch,
+) -> Result<()> {
+    let missing = missing(core, namespace, &selected.layers, progress).await?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let extraction = Extraction {
+        core: core.clone(),
+        namespace: namespace.into(),
+        source: Arc::new(source),
+        progress: progress.clone(),
+        scratch: scratch.clone(),
+        turns: Arc::new(Semaphore::new(core.config.max_concurrent_downloads.max(1))),
+    };
+    let in_any_order = core.snapshots.can_commit_onto();
+    let mut committer = Committer::new(extraction.clone(), missing.len() == selected.layers.len());
+    if in_any_order {
+        return all_at_once(&extraction, missing, committer).await;
+    }
+    for layer in missing {
+        let step = || format!("layer {}", layer.descriptor.digest());
+        let written = extraction.clone().write(layer.clone(), Some(layer.parent.clone())).await.step(step)?;
+        committer.commit(layer, written).await.step(step)?;
+    }
+    Ok(())
+}
+
+/// Writes layers as turns allow and commits each when those below it are; ends with the first that fails.
+async fn all_at_once(extraction: &Extraction, layers: &[Layer], mut committer: Committer) -> Result<()> {
+    let begin = |(at, layer): (usize, &Layer)| {
+        let written = extraction.scratch.spawn(extraction.clone().write(layer.clone(), None));
+        async move { (at, written.await) }
+    };
+    let mut writing: FuturesUnordered<_> = layers.iter().enumerate().map(begin).collect();
+    let mut waiting: Vec<Option<Written>> = layers.iter().map(|_| None).collect();
+    let mut next = 0;
+    while let Some((at, written)) = writing.next().await {
+        let step = |at: usize| format!("layer {}", layers[at].descriptor.digest());
+        let written = written.unwrap_or_else(|_| Err(Error::new(Kind::Internal, "its task ended early")));
+        waiting[at] = Some(written.step(|| step(at))?);
+        while let Some(written) = waiting.get_mut(next).and_then(Option::take) {
+            committer.commit(&layers[next], written).await.step(|| step(next))?;
+            next += 1;
+        }
+    }
+    Ok(())
+}
+
+/// The layers above the topmost one that is here: a committed snapshot stands on all its parents.
+async fn missing<'a>(core: &Core, namespace: &str, layers: &'a [Layer], progress: &Reporter) -> Result<&'a [Layer]> {
+    for (index, layer) in layers.iter().enumerate().rev() {
+        if core.has_layer(namespace, &layer.chain_id).await? {
+            (0..=index).for_each(|index| progress.state(index, LayerState::Done));
+            return Ok(&layers[index + 1..]);
+        }
+    }
+    Ok(layers)
+}

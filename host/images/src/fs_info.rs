@@ -1,0 +1,89 @@
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use tokio::sync::Mutex;
+use wharf_error::{Result, ResultExt as _};
+use wharf_store::split_key;
+
+use crate::{book::Namespaces, core::Core};
+
+/// What is used of the file system that images and layers are on.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct FsInfo {
+    /// A folder on that file system.
+    pub path: PathBuf,
+    /// Bytes of all layers and documents.
+    pub used_bytes: u64,
+    /// Files and folders of all layers and documents.
+    pub inodes: u64,
+    /// When it was measured, in nanoseconds since 1970.
+    pub measured: i64,
+}
+
+/// The last measurement: measuring walks the layers of all running containers.
+#[derive(Debug, Default)]
+pub(crate) struct FsInfoCache {
+    last: Mutex<Option<(Instant, FsInfo)>>,
+}
+
+const GOOD_FOR: Duration = Duration::from_secs(10);
+
+// === impl FsInfoCache ===
+
+impl FsInfoCache {
+    /// Images have changed.
+    pub async fn invalidate(&self) {
+        *self.last.lock().await = None;
+    }
+}
+
+// === impl Core ===
+
+impl Core {
+    pub async fn fs_info(&self) -> Result<FsInfo> {
+        // Held while it is measured: who asks meanwhile gets the same answer.
+        let mut last = self.fs_info.last.lock().await;
+        if let Some((_, info)) = last.as_ref().filter(|(at, _)| at.elapsed() < GOOD_FOR) {
+            return Ok(info.clone());
+        }
+        let info = self.measure().await?;
+        *last = Some((Instant::now(), info.clone()));
+        Ok(info)
+    }
+
+    async fn measure(&self) -> Result<FsInfo> {
+        let content = self.content.clone();
+        let usage = tokio::task::spawn_blocking(move || content.usage());
+        let (mut used_bytes, mut inodes) = usage.await.step(|| "images: measure".into())??;
+        for namespace in self.namespaces().await? {
+            for info in self.snapshots.list(&namespace).await? {
+                match self.snapshots.usage(&namespace, &info.key).await {
+                    Ok(usage) => {
+                        used_bytes += usage.bytes;
+                        inodes += usage.inodes;
+                    }
+                    // Removed meanwhile, or broken: it takes nothing that could be told.
+                    Err(error) => tracing::debug!(snapshot = info.key, %error, "images: measure"),
+                }
+            }
+        }
+        Ok(FsInfo { path: self.config.fs_path.clone(), used_bytes, inodes, measured: now() })
+    }
+
+    /// Every namespace that has, or had, images.
+    pub async fn namespaces(&self) -> Result<Vec<String>> {
+        let rows = self.store.query(|reader| reader.list::<Namespaces>("")).await?;
+        Ok(rows
+            .into_iter()
+            .filter_map(|(key, _)| split_key(&key).map(|(namespace, _)| namespace.into_owned()))
+            .collect())
+    }
+}
+
+/// Nanoseconds since 1970.
+pub(crate) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,119 @@
+use std::{path::Path, sync::Arc};
+
+use tokio::sync::watch;
+use wharf_error::{Result, ResultExt as _};
+use wharf_registry::{Auth, Client, Reference};
+use wharf_snapshots::Snapshots;
+use wharf_store::Store;
+
+use crate::{FsInfo, Image, ImagesConfig, Progress, core::Core, import, pull::Operations, sweep};
+
+/// The images of all namespaces. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Images {
+    core: Arc<Core>,
+    operations: Operations,
+}
+
+// === impl Images ===
+
+impl Images {
+    /// Opens the book. Images whose layers are gone (a power cut takes what was not yet on the disk) are dropped, to
+    /// be pulled again; what a killed daemon left half-written is removed in the background.
+    ///
+    /// # Errors
+    /// Where the content folder or the store cannot be read or written.
+    pub async fn open(store: Store, snapshots: Snapshots, client: Client, config: ImagesConfig) -> Result<Self> {
+        let opening = tokio::task::spawn_blocking(move || Core::new(store, snapshots, client, config));
+        let core = Arc::new(opening.await.step(|| "images: open".into())??);
+        sweep::drop_broken(&core).await.step(|| "images: check what is recorded".into())?;
+        let background = core.clone();
+        tokio::spawn(async move {
+            if let Err(error) = sweep::left_overs(&background).await {
+                tracing::warn!(%error, "images: remove what an earlier daemon left");
+            }
+        });
+        Ok(Self { operations: Operations::new(core.clone()), core })
+    }
+
+    /// Gets an image from its registry, and records it under the reference and under its digest. A tag that has
+    /// moved takes its name along.
+    ///
+    /// The work is an operation of its own: callers with the same reference and credentials join it, a caller that
+    /// goes away leaves it running, and it is given up when nobody has waited for a while. `progress`, where given,
+    /// follows it.
+    ///
+    /// # Errors
+    /// Those of [`Client::resolve`] and [`Client::blob`]; `NotFound` where the image is not for this platform;
+    /// `DataLoss` where bytes are not what their digests say; `Unsupported` for what is no container image. After a
+    /// failure nothing is left of it.
+    pub async fn pull(
+        &self,
+        namespace: &str,
+        reference: &Reference,
+        auth: Option<Auth>,
+        progress: Option<watch::Sender<Progress>>,
+    ) -> Result<Image> {
+        self.operations.pull(namespace, reference, auth, progress).await
+    }
+
+    /// Takes the images of an OCI layout (a folder or an archive of one) or of a `docker save` archive, plain or
+    /// compressed. They are called what the archive calls them; where it holds one image, `name` takes the place of that.
+    /// The work goes on when the caller goes away; either all images are recorded or none.
+    ///
+    /// # Errors
+    /// As [`pull`](Self::pull); `InvalidArgument` for what is no such archive, or has no names.
+    pub async fn import(&self, namespace: &str, path: &Path, name: Option<&str>) -> Result<Vec<Image>> {
+        import::run(&self.core, namespace, path, name).await
+    }
+
+    /// All images of a namespace.
+    ///
+    /// # Errors
+    /// Those of the store and the disk.
+    pub async fn list(&self, namespace: &str) -> Result<Vec<Image>> {
+        let entries = self.core.book(namespace).await?.entries();
+        self.core.assemble(entries).await
+    }
+
+    /// The image that a name (in any spelling), a digest, an id or the beginning of an id means.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for the beginning of more than one id, and for what can be no image's name.
+    pub async fn get(&self, namespace: &str, reference: &str) -> Result<Option<Image>> {
+        let entry = self.core.book(namespace).await?.find(reference)?;
+        let images = self.core.assemble(entry.into_iter().collect()).await?;
+        Ok(images.into_iter().next())
+    }
+
+    /// Removes an image with all its names, and the layers that nothing else needs. Layers below a container stay
+    /// until that is gone, and go with the next [`collect`](Self::collect). An absent image is success.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get), and those of the snapshotter.
+    pub async fn remove(&self, namespace: &str, reference: &str) -> Result<()> {
+        self.core.remove(namespace, reference).await
+    }
+
+    /// Removes the layers and documents that no image, no container and no pull under way needs.
+    ///
+    /// # Errors
+    /// Those of the store; a layer that cannot be removed is logged and stays.
+    pub async fn collect(&self, namespace: &str) -> Result<()> {
+        self.core.collect(namespace).await
+    }
+
+    /// What images and containers' layers take on their file system, at most ten seconds old unless images changed.
+    ///
+    /// # Errors
+    /// Those of the store and the snapshotter.
+    pub async fn fs_info(&self) -> Result<FsInfo> {
+        self.core.fs_info().await
+    }
+}
+
+impl std::fmt::Debug for Images {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Images").field("config", &self.core.config).finish_non_exhaustive()
+    }
+}

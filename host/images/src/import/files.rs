@@ -1,0 +1,116 @@
+use std::{
+    fs::File,
+    io::{self, Read, Seek as _},
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use wharf_error::{Error, Kind, Result, ResultExt as _};
+use wharf_registry::MAX_DOCUMENT;
+
+use super::tar_index::TarIndex;
+
+/// The files of an archive, read in any order. All methods block.
+pub(super) enum Files {
+    Folder(PathBuf),
+    Tar { file: Arc<File>, index: TarIndex },
+}
+
+/// A part of a file.
+struct Part {
+    file: Arc<File>,
+    offset: u64,
+    left: u64,
+}
+
+// === impl Files ===
+
+impl Files {
+    /// Opens a folder or a tar archive. A compressed one is inflated into `scratch` first, into a file without a
+    /// name that is gone with the last reader.
+    pub fn open(path: &Path, scratch: &Path) -> Result<Self> {
+        let step = || format!("open {}", path.display());
+        let mut file = File::open(path).map_err(|error| {
+            let kind = if error.kind() == io::ErrorKind::NotFound { Kind::InvalidArgument } else { Kind::Internal };
+            Error::new(kind, step()).because(error)
+        })?;
+        if file.metadata().step(step)?.is_dir() {
+            return Ok(Self::Folder(path.to_owned()));
+        }
+        let mut magic = [0; 4];
+        let read = file.read(&mut magic).step(step)?;
+        file.rewind().step(step)?;
+        let compressed = matches!(&magic[..read], [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd]);
+        let file = if compressed { inflated(file, scratch)? } else { file };
+        let index = TarIndex::read(&file)?;
+        Ok(Self::Tar { file: Arc::new(file), index })
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        match self {
+            Self::Folder(folder) => folder.join(name).is_file(),
+            Self::Tar { index, .. } => index.find(name).is_some(),
+        }
+    }
+
+    pub fn size(&self, name: &str) -> Result<u64> {
+        match self {
+            Self::Folder(folder) => {
+                let metadata = std::fs::metadata(folder.join(name)).map_err(|error| missing(name).because(error))?;
+                Ok(metadata.len())
+            }
+            Self::Tar { index, .. } => index.find(name).map(|(_, size)| size).ok_or_else(|| missing(name)),
+        }
+    }
+
+    pub fn open_file(&self, name: &str) -> Result<Box<dyn Read + Send>> {
+        match self {
+            Self::Folder(folder) => {
+                let file = File::open(folder.join(name)).map_err(|error| missing(name).because(error))?;
+                Ok(Box::new(file))
+            }
+            Self::Tar { file, index } => {
+                let (offset, left) = index.find(name).ok_or_else(|| missing(name))?;
+                Ok(Box::new(Part { file: file.clone(), offset, left }))
+            }
+        }
+    }
+
+    /// A small file in memory.
+    pub fn document(&self, name: &str) -> Result<Bytes> {
+        let mut bytes = Vec::new();
+        self.open_file(name)?.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes).step(|| format!("read {name}"))?;
+        if bytes.len() as u64 > MAX_DOCUMENT {
+            return Err(Error::invalid(format!("{name} is larger than the {MAX_DOCUMENT} bytes that are allowed")));
+        }
+        Ok(bytes.into())
+    }
+}
+
+impl Read for Part {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let count = self.file.read_at(&mut buffer[..most], self.offset)?;
+        if count == 0 && most > 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.offset += count as u64;
+        self.left -= count as u64;
+        Ok(count)
+    }
+}
+
+fn inflated(file: File, scratch: &Path) -> Result<File> {
+    let step = || "inflate the archive".to_owned();
+    let mut plain = wharf_layers::decoder(file, "application/vnd.oci.image.layer.v1.tar").step(step)?;
+    let mut inflated = tempfile::tempfile_in(scratch).step(step)?;
+    io::copy(&mut plain, &mut inflated).step_as(Kind::InvalidArgument, step)?;
+    inflated.rewind().step(step)?;
+    Ok(inflated)
+}
+
+fn missing(name: &str) -> Error {
+    Error::invalid(format!("the archive has no file {name}"))
+}

@@ -1,0 +1,125 @@
+//! Images from archives: an OCI layout, as a folder or in a tar archive, or what `docker save` writes.
+
+mod archive;
+mod docker;
+mod files;
+mod layout;
+mod tar_index;
+
+use std::{path::Path, sync::Arc};
+
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+use wharf_error::{Error, Result, ResultExt as _};
+use wharf_registry::Reference;
+
+pub(crate) use self::archive::Archive;
+use self::files::Files;
+use crate::{
+    Image,
+    core::Core,
+    extract::{Source, extract},
+    progress::Reporter,
+    scratch::Scratch,
+    selected::Selected,
+};
+
+/// One image of an archive.
+struct Found {
+    names: Vec<Reference>,
+    /// Whether its target's digest is what a registry would call it too.
+    has_digest: bool,
+    selected: Selected,
+    archive: Archive,
+}
+
+/// Imports all images of an archive; the work goes on when the caller goes away.
+pub(crate) async fn run(core: &Arc<Core>, namespace: &str, path: &Path, name: Option<&str>) -> Result<Vec<Image>> {
+    let what = format!("import {}", path.display());
+    let name = name.map(str::parse::<Reference>).transpose()?;
+    if name.as_ref().is_some_and(|name| name.digest().is_some()) {
+        return Err(Error::invalid(format!("{what}: an image cannot be given a digest as its name")));
+    }
+    let (core, namespace, path) = (core.clone(), namespace.to_owned(), path.to_owned());
+    let work = async move { import(&core, &namespace, &path, name).await };
+    let imported = tokio::spawn(work.in_current_span()).await.step(|| format!("{what}: it ended early"))?;
+    imported.step(|| what)
+}
+
+async fn import(core: &Arc<Core>, namespace: &str, path: &Path, name: Option<Reference>) -> Result<Vec<Image>> {
+    let (reader, path) = (core.clone(), path.to_owned());
+    let found = tokio::task::spawn_blocking(move || {
+        let files = Arc::new(Files::open(&path, reader.content.ingest())?);
+        read(&reader, &files)
+    });
+    let found = named(found.await.step(|| "read the archive".into())??, name)?;
+    core.enter(namespace).await?;
+    let scratch = Scratch::new(core.snapshots.clone(), namespace, CancellationToken::new());
+    let result = take(core, namespace, found, &scratch).await;
+    scratch.finish().await;
+    if result.is_err() {
+        core.collect(namespace).await?;
+    }
+    result
+}
+
+/// Unpacks the layers of all images, then records them all.
+async fn take(core: &Arc<Core>, namespace: &str, found: Vec<Found>, scratch: &Scratch) -> Result<Vec<Image>> {
+    let chain = |found: &Found| found.selected.layers.iter().map(|layer| layer.chain_id.clone()).collect::<Vec<_>>();
+    let lease = {
+        let _not_collecting = core.garbage.read().await;
+        core.leases.hold(namespace, found.iter().flat_map(chain).collect())
+    };
+    let mut ready = Vec::with_capacity(found.len());
+    for Found { mut names, has_digest, selected, archive } in found {
+        let source = Source::Archive(Arc::new(archive));
+        extract(core, namespace, &selected, source, &Reporter::new(), scratch)
+            .await
+            .step(|| names.first().map(ToString::to_string).unwrap_or_default())?;
+        if has_digest {
+            let digests: Vec<Reference> = names.iter().map(|name| name.at(selected.target.digest())).collect();
+            names.extend(digests);
+        }
+        ready.push((selected, names));
+    }
+    let mut images: Vec<Image> = Vec::with_capacity(ready.len());
+    for (selected, names) in ready {
+        let image = core.record(namespace, &selected, &names).await?;
+        // The same image under another name is one image.
+        images.retain(|before| before.id != image.id);
+        images.push(image);
+    }
+    drop(lease);
+    Ok(images)
+}
+
+fn read(core: &Core, files: &Arc<Files>) -> Result<Vec<Found>> {
+    // Newer versions of `docker save` write both; the layout tells more.
+    if files.has(layout::INDEX) {
+        return layout::read(&core.host, files);
+    }
+    if files.has(docker::MANIFEST) {
+        return docker::read(&core.host, files);
+    }
+    Err(Error::invalid("neither an OCI layout nor a docker save archive: it has no index.json and no manifest.json"))
+}
+
+/// Sees to it that each image has a name, one that is given before its own.
+fn named(mut found: Vec<Found>, name: Option<Reference>) -> Result<Vec<Found>> {
+    if let Some(name) = name {
+        let [only] = found.as_mut_slice() else {
+            return Err(Error::invalid(format!(
+                "the archive holds {} images, so {name} cannot be its name",
+                found.len()
+            )));
+        };
+        only.names = vec![name];
+    }
+    match found.iter().find(|found| found.names.is_empty()) {
+        None => Ok(found),
+        Some(unnamed) => {
+            let text = format!("the archive has no name for the image {}", unnamed.selected.id());
+            Err(Error::invalid(text).hint("give it one"))
+        }
+    }
+}

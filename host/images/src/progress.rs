@@ -1,0 +1,107 @@
+use tokio::sync::watch;
+
+/// How far a pull is.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Progress {
+    /// The layers, bottom first; empty while the reference is being resolved.
+    pub layers: Vec<LayerProgress>,
+}
+
+/// How far a layer is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LayerProgress {
+    /// The digest of its blob.
+    pub digest: String,
+    /// Bytes of the blob that have arrived.
+    pub done: u64,
+    /// Bytes of the blob.
+    pub total: u64,
+    /// What happens to it.
+    pub state: LayerState,
+}
+
+/// What happens to a layer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LayerState {
+    /// It waits for its turn, or for another pull of the same layer.
+    Waiting,
+    /// It is downloaded, verified and unpacked as it comes.
+    Downloading,
+    /// It is unpacked and waits for the layers below it.
+    Unpacked,
+    /// It is a committed snapshot.
+    Done,
+}
+
+/// The writing side. Bytes are told in steps, so that nobody is woken for each packet.
+#[derive(Clone, Debug)]
+pub(crate) struct Reporter(watch::Sender<Progress>);
+
+/// The bytes of one layer.
+pub(crate) struct LayerReporter {
+    reporter: Reporter,
+    index: usize,
+    untold: u64,
+}
+
+const STEP: u64 = 256 << 10;
+
+// === impl Progress ===
+
+impl Progress {
+    /// Bytes that have arrived, and bytes of all layers.
+    pub fn bytes(&self) -> (u64, u64) {
+        self.layers.iter().fold((0, 0), |(done, total), layer| (done + layer.done, total + layer.total))
+    }
+}
+
+// === impl Reporter ===
+
+impl Reporter {
+    pub fn new() -> Self {
+        Self(watch::Sender::new(Progress::default()))
+    }
+
+    pub fn subscribe(&self) -> watch::Receiver<Progress> {
+        self.0.subscribe()
+    }
+
+    pub fn layers(&self, layers: impl Iterator<Item = (String, u64)>) {
+        let layers = layers.map(|(digest, total)| LayerProgress { digest, done: 0, total, state: LayerState::Waiting });
+        self.0.send_replace(Progress { layers: layers.collect() });
+    }
+
+    /// A layer that begins anew starts at no bytes; one that is there has all.
+    pub fn state(&self, index: usize, state: LayerState) {
+        self.0.send_modify(|progress| {
+            if let Some(layer) = progress.layers.get_mut(index) {
+                layer.state = state;
+                match state {
+                    LayerState::Downloading | LayerState::Waiting => layer.done = 0,
+                    LayerState::Unpacked | LayerState::Done => layer.done = layer.total,
+                }
+            }
+        });
+    }
+
+    pub fn layer(&self, index: usize) -> LayerReporter {
+        LayerReporter { reporter: self.clone(), index, untold: 0 }
+    }
+}
+
+// === impl LayerReporter ===
+
+impl LayerReporter {
+    pub fn arrived(&mut self, bytes: usize) {
+        self.untold += bytes as u64;
+        if self.untold < STEP {
+            return;
+        }
+        let untold = std::mem::take(&mut self.untold);
+        self.reporter.0.send_modify(|progress| {
+            if let Some(layer) = progress.layers.get_mut(self.index) {
+                layer.done = (layer.done + untold).min(layer.total);
+            }
+        });
+    }
+}

@@ -1,0 +1,127 @@
+//! Images from archives.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it is wrong")]
+
+mod support;
+
+use std::{fs, io::Write as _, path::Path};
+
+use support::{NS, Node, unpack_tar};
+use wharf_error::Kind;
+use wharf_testkit::{Compression, Image, Kind as Form, Layer, Tree};
+
+fn image(form: Form, packing: Compression) -> Image {
+    let layer = |note: &str| {
+        let mut tree = Tree::new();
+        tree.file(&format!("files/{note}"), format!("{note}\n").repeat(3000));
+        Layer::new(note, &tree, packing).unwrap()
+    };
+    Image::new(form, &[layer("one"), layer("two")], &serde_json::json!({ "Cmd": ["sh"] })).unwrap()
+}
+
+fn gzipped(archive: &Path) -> std::path::PathBuf {
+    let path = archive.with_extension("tar.gz");
+    let mut out = flate2::write::GzEncoder::new(fs::File::create(&path).unwrap(), flate2::Compression::fast());
+    out.write_all(&fs::read(archive).unwrap()).unwrap();
+    out.finish().unwrap();
+    path
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_form_of_archive_gives_the_same_image() {
+    let node = Node::new();
+    let opened = node.open().await;
+    let files = tempfile::tempdir().unwrap();
+    let made = image(Form::OciIndex, Compression::None);
+    let (oci, docker, folder) =
+        (files.path().join("oci.tar"), files.path().join("docker.tar"), files.path().join("folder"));
+    made.write_oci_archive(&oci, "images.example/oci:1").unwrap();
+    made.write_docker_archive(&docker, "docker-name").unwrap();
+    unpack_tar(&oci, &folder);
+    let (oci_gz, docker_gz) = (gzipped(&oci), gzipped(&docker));
+    for (path, name, has_digest) in [
+        (&oci, "images.example/oci:1", true),
+        (&oci_gz, "images.example/oci:1", true),
+        (&folder, "images.example/oci:1", true),
+        (&docker, "docker.io/library/docker-name:latest", false),
+        (&docker_gz, "docker.io/library/docker-name:latest", false),
+    ] {
+        let imported = opened.images.import(NS, path, None).await.unwrap();
+        let [image] = imported.as_slice() else { panic!("{} images", imported.len()) };
+        assert_eq!(image.names, [name], "{}", path.display());
+        assert_eq!(image.id, made.id);
+        assert_eq!(!image.digests.is_empty(), has_digest);
+        assert_eq!(opened.look(image, "cat files/one files/two | sort -u").await, "one\ntwo\n");
+        opened.images.remove(NS, name).await.unwrap();
+        assert_eq!(opened.left().await, Vec::<String>::new(), "{}", path.display());
+    }
+    let imported = opened.images.import(NS, &oci, Some("given:2")).await.unwrap();
+    assert_eq!(imported[0].names, ["docker.io/library/given:2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_archive_of_images_or_a_damaged_one_leaves_nothing() {
+    let node = Node::new();
+    let opened = node.open().await;
+    let files = tempfile::tempdir().unwrap();
+    let path = files.path().join("oci.tar");
+    let made = image(Form::Oci, Compression::Gzip);
+    made.write_oci_archive(&path, "images.example/oci:1").unwrap();
+
+    for (bad, part) in [
+        (Path::new("/etc/passwd"), ""),
+        (Path::new("/dev/null"), "neither an OCI layout nor a docker save archive"),
+        (files.path(), "neither an OCI layout nor a docker save archive"),
+        (Path::new("/does/not/exist"), "No such file"),
+    ] {
+        let error = opened.images.import(NS, bad, None).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::InvalidArgument, "{error}");
+        assert!(error.to_string().contains(part) && error.to_string().contains(&bad.display().to_string()), "{error}");
+    }
+
+    let layer = &made.blobs[2];
+    let folder = files.path().join("damaged");
+    unpack_tar(&path, &folder);
+    let blob = folder.join("blobs").join(layer.digest.replace(':', "/"));
+    let mut bytes = layer.bytes.clone();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&blob, bytes).unwrap();
+    let error = opened.images.import(NS, &folder, None).await.unwrap_err();
+    assert!(error.to_string().contains(&layer.digest), "{error}");
+    assert_eq!(opened.left().await, Vec::<String>::new());
+
+    fs::remove_file(&blob).unwrap();
+    let error = opened.images.import(NS, &folder, None).await.unwrap_err();
+    assert!(error.to_string().contains("has no file blobs/sha256/"), "{error}");
+    assert_eq!(opened.left().await, Vec::<String>::new());
+
+    let config = folder.join("blobs").join(made.id.replace(':', "/"));
+    fs::write(config, "{}").unwrap();
+    let error = opened.images.import(NS, &folder, None).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::DataLoss, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_needs_a_name_and_a_platform_of_this_node() {
+    let node = Node::new();
+    let opened = node.open().await;
+    let files = tempfile::tempdir().unwrap();
+    let made = image(Form::OciIndex, Compression::Gzip);
+    let path = files.path().join("unnamed.tar");
+    // What skopeo writes for `oci:folder:tag`: a bare tag is no name.
+    made.write_oci_archive(&path, "1").unwrap();
+    let folder = files.path().join("folder");
+    unpack_tar(&path, &folder);
+    let index = fs::read_to_string(folder.join("index.json")).unwrap();
+    fs::write(folder.join("index.json"), index.replace("io.containerd.image.name", "other")).unwrap();
+    let error = opened.images.import(NS, &folder, None).await.unwrap_err();
+    assert!(error.to_string().contains("no name for the image"), "{error}");
+    assert_eq!(opened.images.import(NS, &folder, Some("named:1")).await.unwrap().len(), 1);
+
+    let foreign = &made.manifests[0];
+    let index = serde_json::json!({ "schemaVersion": 2, "manifests": [foreign.descriptor()] });
+    fs::write(folder.join("index.json"), index.to_string()).unwrap();
+    let error = opened.images.import(NS, &folder, Some("named:2")).await.unwrap_err();
+    assert!(error.to_string().contains("linux/s390x"), "{error}");
+    assert!(opened.images.import(NS, &folder, Some("named@sha256:12")).await.is_err());
+}
