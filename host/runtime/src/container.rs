@@ -1,20 +1,72 @@
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::{
+    io,
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
+    sync::Mutex,
+    time::{Duration, Instant},
+};
 
-use wharf_error::{Error, Kind, Result};
+use oci_spec::runtime::User;
+use wharf_error::{Error, Kind, Result, ResultExt as _};
 
-use crate::{ExecRequest, Process};
+use crate::{
+    ExecRequest, Process,
+    child::{Channel, Message},
+    conduct::Conducted,
+    exec::exec,
+    plan::explain_exec,
+    sys::{self, Errno},
+    user::Identity,
+};
+
+const START_DEADLINE: Duration = Duration::from_secs(30);
 
 /// A container made by [`crate::create`]. Methods may be called from several threads. Dropping this before `start` ends
 /// the waiting process; after `start` it ends nothing.
 #[derive(Debug)]
 pub struct Container {
-    pid: i32,
-    pidfd: OwnedFd,
+    pub(crate) id: String,
+    pub(crate) pid: i32,
+    pub(crate) pidfd: OwnedFd,
+    /// Until the start.
+    channel: Mutex<Option<Channel>>,
     terminal: Option<OwnedFd>,
     warnings: Vec<String>,
+    program: String,
+    /// Who it runs as, for execs as the same user.
+    pub(crate) identity: Identity,
+    pub(crate) user: User,
+    pub(crate) merge_image_groups: bool,
+}
+
+/// What a container is known by besides its process.
+#[derive(Debug)]
+pub(crate) struct Description {
+    pub(crate) id: String,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) program: String,
+    pub(crate) identity: Identity,
+    pub(crate) user: User,
+    pub(crate) merge_image_groups: bool,
 }
 
 impl Container {
+    pub(crate) fn new(child: Conducted, rest: Description) -> Self {
+        let Description { id, mut warnings, program, identity, user, merge_image_groups } = rest;
+        warnings.extend(child.warnings);
+        Self {
+            id,
+            pid: child.pid,
+            pidfd: child.pidfd,
+            channel: Mutex::new(Some(child.channel)),
+            terminal: child.terminal,
+            warnings,
+            program,
+            identity,
+            user,
+            merge_image_groups,
+        }
+    }
+
     /// The id of its first process as the caller sees it.
     pub fn pid(&self) -> i32 {
         self.pid
@@ -37,21 +89,46 @@ impl Container {
 
     /// Lets the process exec its program, and returns when it has. A program that cannot be executed is an error with
     /// runc's words (`exec: "foo": executable file not found in $PATH`); the process then exits with 127 (not found)
-    /// or 126, and the caller reaps it. A second start is `FailedPrecondition`.
+    /// or 126, and the caller reaps it. A second start is `FailedPrecondition`. Gives up after 30 seconds, leaving the
+    /// process as it is.
     pub fn start(&self) -> Result<()> {
-        Err(Error::new(Kind::Unsupported, "not built yet"))
+        self.begin().step(|| format!("container {}", self.id))
     }
 
     /// Sends a signal to the first process; `NotFound` when it has ended.
     pub fn kill(&self, signal: i32) -> Result<()> {
-        let _ = signal;
-        Err(Error::new(Kind::Unsupported, "not built yet"))
+        signal_process(&self.pidfd, signal).step(|| format!("container {}", self.id))
     }
 
     /// Runs a further process inside, and returns when its program was executed. Errors in runc's words, as for
     /// [`Container::start`]; nothing is left then. Gives up after 30 seconds.
     pub fn exec(&self, request: ExecRequest<'_>) -> Result<Process> {
-        let _ = request;
-        Err(Error::new(Kind::Unsupported, "not built yet"))
+        exec(self, request).step(|| format!("container {}", self.id))
+    }
+
+    fn begin(&self) -> Result<()> {
+        let channel = self.channel.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let Some(channel) = channel else {
+            return Err(Error::new(Kind::FailedPrecondition, "it was started before"));
+        };
+        let ended = || Error::new(Kind::FailedPrecondition, "it ended before it was started");
+        channel.release().map_err(|_| ended())?;
+        let deadline = Instant::now() + START_DEADLINE;
+        loop {
+            match channel.receive(deadline).step(|| format!("exec: {:?}", self.program))? {
+                Message::Closed => return Ok(()),
+                Message::Failed { errno, value, .. } => return Err(explain_exec(&self.program, errno, value)),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Sends a signal; `NotFound` when the process has ended.
+pub(crate) fn signal_process(pidfd: &OwnedFd, signal: i32) -> Result<()> {
+    match sys::send_signal(pidfd.as_raw_fd(), signal) {
+        Err(Errno(libc::ESRCH)) => Err(Error::new(Kind::NotFound, "process already finished")),
+        Err(Errno(libc::EINVAL)) => Err(Error::invalid(format!("there is no signal {signal}"))),
+        other => other.map_err(io::Error::from).step(|| format!("send signal {signal}")),
     }
 }

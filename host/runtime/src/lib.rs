@@ -8,13 +8,18 @@
 //! Calls block: make them on blocking threads. Each has a deadline.
 
 mod cgroup_join;
+mod child;
+mod conduct;
 mod container;
 mod create;
 mod exec;
 mod namespaces;
+mod plan;
 mod process;
 mod root;
 mod stdio;
+mod sys;
+mod user;
 
 pub use self::{
     cgroup_join::CgroupJoin,

@@ -1,10 +1,26 @@
 use std::{
     collections::BTreeMap,
-    os::fd::{BorrowedFd, OwnedFd},
+    fs::{self, OpenOptions},
+    io,
+    os::{
+        fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
+        unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    },
     path::Path,
+    time::{Duration, Instant},
 };
 
-use wharf_error::{Error, Kind, Result};
+use wharf_error::{Error, Kind, Result, ResultExt as _};
+
+use crate::{
+    child::{Op, Program, spawn},
+    conduct::{Goal, bury, conduct, end},
+    plan::{c_string, plan_sysctls},
+    sys::{self, Errno},
+};
+
+const NSFS_MAGIC: i64 = 0x6e73_6673;
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// The namespaces that a pod's containers share, held open by fd: they live as long as a process or an fd is in them.
 #[derive(Debug, Default)]
@@ -38,26 +54,102 @@ pub struct PodNamespacesRequest {
 /// Makes namespaces by a short-lived child, which is gone when this returns. About half a millisecond with a network
 /// namespace. Asked for nothing, it makes nothing.
 pub fn create_pod_namespaces(request: &PodNamespacesRequest) -> Result<PodNamespaces> {
-    let _ = request;
-    Err(Error::new(Kind::Unsupported, "not built yet"))
+    make(request).step(|| "make the pod's namespaces".into())
+}
+
+fn make(request: &PodNamespacesRequest) -> Result<PodNamespaces> {
+    let wanted =
+        [(request.net, libc::CLONE_NEWNET), (request.ipc, libc::CLONE_NEWIPC), (request.uts, libc::CLONE_NEWUTS)];
+    let kinds = wanted.iter().filter(|(wanted, _)| *wanted).fold(0, |all, (_, kind)| all | kind);
+    let mut program = Program::default();
+    program.step("reset signals", Op::ResetSignals);
+    if let Some(name) = request.hostname.as_deref().filter(|name| request.uts && !name.is_empty()) {
+        program.step(format!("set hostname {name:?}"), Op::HostName(c_string("hostname", name)?.into_bytes()));
+    }
+    if request.net {
+        program.step("bring up the loopback", Op::Loopback);
+    }
+    plan_sysctls(&request.sysctls, |kind| kinds & kind != 0, &mut program)?;
+    if kinds == 0 {
+        return Ok(PodNamespaces::default());
+    }
+    program.step("wait until they are open", Op::Ready);
+    program.step("end", Op::Exit);
+
+    let child = spawn(&program, u64::from(kinds.cast_unsigned()), None)?;
+    let child = conduct(&program, child, Goal::Ready, Instant::now() + DEADLINE, "")?;
+    let open = |wanted: bool, name: &str| {
+        let path = format!("/proc/{}/ns/{name}", child.pid);
+        wanted.then(|| open_namespace(Path::new(&path))).transpose()
+    };
+    let opened = (|| {
+        Ok(PodNamespaces {
+            net: open(request.net, "net")?,
+            ipc: open(request.ipc, "ipc")?,
+            uts: open(request.uts, "uts")?,
+            pid: None,
+        })
+    })();
+    // Its word was waited for; hearing that we are gone is one.
+    drop(child.channel);
+    if bury(child.pidfd.as_fd(), "the child that made the namespaces", DEADLINE).is_none() {
+        end(child.pidfd.as_fd(), "the child that made the namespaces");
+    }
+    opened
 }
 
 /// Opens a namespace by its path (`/run/netns/NAME`, `/proc/PID/ns/net`), and refuses a file that is none.
 pub fn open_namespace(path: &Path) -> Result<OwnedFd> {
-    let _ = path;
-    Err(Error::new(Kind::Unsupported, "not built yet"))
+    let step = || format!("open namespace {}", path.display());
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path);
+    let file: OwnedFd = file.step_as(Kind::FailedPrecondition, step)?.into();
+    let system = sys::file_system(file.as_raw_fd()).map_err(io::Error::from).step(step)?;
+    if system.magic == NSFS_MAGIC { Ok(file) } else { Err(Error::invalid(format!("{}: it is no namespace", step()))) }
 }
 
 /// Gives a network namespace a name in the file system (a bind mount on a new empty file), so that CNI plugins and
 /// `ip netns` find it and it outlives every process. Makes the directory when it is missing. A path that exists is
 /// refused with `AlreadyExists`.
 pub fn pin_netns(netns: BorrowedFd<'_>, path: &Path) -> Result<()> {
-    let _ = (netns, path);
-    Err(Error::new(Kind::Unsupported, "not built yet"))
+    let step = || format!("pin the network namespace at {}", path.display());
+    if let Some(directory) = path.parent() {
+        fs::DirBuilder::new().recursive(true).mode(0o755).create(directory).step(step)?;
+    }
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o444).open(path);
+    let made = match made {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(Error::new(Kind::AlreadyExists, format!("{}: the path exists", step())));
+        }
+        other => other.step(step)?,
+    };
+    let paths = (|| Ok((fd_path(&netns)?, fd_path(&made)?)))();
+    let mounted = paths.and_then(|(source, target)| {
+        sys::mount_legacy(&source, &target, c"", libc::MS_BIND, c"").map_err(io::Error::from).step(step)
+    });
+    if mounted.is_err() {
+        let _ = fs::remove_file(path);
+    }
+    mounted
 }
 
 /// Takes the name away. Absent is success.
 pub fn unpin_netns(path: &Path) -> Result<()> {
-    let _ = path;
-    Err(Error::new(Kind::Unsupported, "not built yet"))
+    let step = || format!("unpin the network namespace at {}", path.display());
+    let text = c_string("path", path)?;
+    loop {
+        match sys::unmount(&text) {
+            // More than one mount may lie on it.
+            Ok(()) => {}
+            Err(Errno(libc::EINVAL | libc::ENOENT)) => break,
+            Err(errno) => return Err(io::Error::from(errno)).step(step),
+        }
+    }
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).step(step),
+        _ => Ok(()),
+    }
+}
+
+fn fd_path(fd: &impl std::os::fd::AsRawFd) -> Result<std::ffi::CString> {
+    c_string("path", format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }

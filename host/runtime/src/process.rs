@@ -1,6 +1,8 @@
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
-use wharf_error::{Error, Kind, Result};
+use wharf_error::{Result, ResultExt as _};
+
+use crate::container::signal_process;
 
 /// A process started inside a running container: a child of the caller, who waits for it with
 /// `waitid(P_PIDFD)` and so reaps it. Dropping this ends nothing.
@@ -35,7 +37,6 @@ impl Process {
 
     /// Sends a signal; `NotFound` when it has ended.
     pub fn kill(&self, signal: i32) -> Result<()> {
-        let _ = signal;
-        Err(Error::new(Kind::Unsupported, "not built yet"))
+        signal_process(&self.pidfd, signal).step(|| format!("process {}", self.pid))
     }
 }

@@ -1,0 +1,33 @@
+use super::{ExecImage, report::Failure};
+use crate::sys::{self, Errno, Sys};
+
+/// Executes the first candidate that can be. Returns only the reason why none could, with the candidate's number.
+pub(super) fn execute(image: &ExecImage) -> Failure {
+    if let Err(errno) = unblock() {
+        return errno.into();
+    }
+    let mut denied = None;
+    for (candidate, number) in image.candidates.iter().zip(0..) {
+        let errno = sys::execute(candidate, &image.arguments, &image.environment);
+        let failure = Failure { value: number, ..errno.into() };
+        match errno {
+            // There, but its interpreter or loader is not: no other candidate is meant. The sign is the mark.
+            Errno(libc::ENOENT) if sys::exists(candidate) => return Failure { value: -1 - number, ..errno.into() },
+            Errno(libc::ENOENT | libc::ENOTDIR) => {}
+            Errno(libc::EACCES) => {
+                let directory = sys::stat_path(candidate).is_ok_and(sys::Stat::is_directory);
+                if directory && image.candidates.len() > 1 {
+                    continue;
+                }
+                let errno = if directory { Errno(libc::EISDIR) } else { errno };
+                denied = denied.or(Some(Failure { errno, ..failure }));
+            }
+            _ => return failure,
+        }
+    }
+    denied.unwrap_or_else(|| Errno(libc::ENOENT).into())
+}
+
+fn unblock() -> Sys<()> {
+    sys::set_signal_mask(0).map(drop)
+}

@@ -1,0 +1,144 @@
+use std::ffi::CString;
+
+use crate::{
+    TerminalSize,
+    sys::{Attributes, Limit, PointerList, RawFd},
+};
+
+/// One step of a child. All of its fds, strings and bytes were made in the parent; a path without more is resolved
+/// inside the container's root.
+#[derive(Debug)]
+pub(crate) enum Op {
+    /// Default actions for all signals.
+    ResetSignals,
+    /// No other process looks into this one.
+    NotDumpable,
+    /// Writes this to its own `oom_score_adj`; a value that is not allowed is clamped with a warning.
+    OomScore { value: i32, text: Vec<u8> },
+    /// Writes `0` to each of these `tasks` files.
+    Join(Vec<RawFd>),
+    /// New namespaces of these kinds.
+    Unshare(i32),
+    /// Enters these kinds of namespaces of a namespace file or a pidfd.
+    Enter { namespace: RawFd, kinds: i32 },
+    /// Clones with `CLONE_PARENT` and ends; the new process, a child of the caller's, goes on.
+    Fork { flags: u64 },
+    /// A session of its own.
+    Session,
+    /// The host name.
+    HostName(Vec<u8>),
+    /// The NIS domain name.
+    DomainName(Vec<u8>),
+    /// `lo` up.
+    Loopback,
+    /// Mounts made here stay here; unmounts on the host are followed.
+    SlaveMounts,
+    /// Attaches the root's detached mount at a path of the host.
+    AttachRoot { at: CString },
+    /// Attaches a detached tree.
+    Attach { tree: RawFd, at: Vec<u8>, holder: Holder },
+    /// Mounts a new file system.
+    Mount(FileSystem),
+    /// Makes a mount in the root read-only.
+    MakeReadonly { at: Vec<u8> },
+    /// Makes a device node or FIFO.
+    MakeNode(Node),
+    /// Makes a symlink where nothing is.
+    MakeLink { target: CString, directory: Vec<u8>, name: CString },
+    /// Makes a directory and those above it.
+    MakeDirectory { at: Vec<u8> },
+    /// Hides a file behind the null device, a directory behind an empty one; absent is fine.
+    Mask { at: CString, in_proc: bool },
+    /// Puts a read-only copy over a path; absent is fine.
+    Readonly { at: CString, in_proc: bool },
+    /// Writes a kernel setting, through a procfs that no other process sees. The path is below `/proc`.
+    Sysctl { path: CString, value: Vec<u8> },
+    /// A terminal from the container's devpts: its master is sent to the parent, it becomes 0, 1, 2 and `/dev/console`.
+    Terminal { size: Option<TerminalSize>, uid: u32 },
+    /// Makes an open terminal the controlling one.
+    Control { terminal: RawFd },
+    /// These become 0, 1 and 2, and belong to a user.
+    Stdio { files: [RawFd; 3], uid: u32 },
+    /// The root's own mount becomes read-only.
+    ReadonlyRoot,
+    /// The root becomes `/`; the host's file systems go.
+    Pivot,
+    /// The root's mount gets peers when it is copied.
+    ShareRoot,
+    /// A resource limit; what may not be raised is clamped with a warning.
+    Limit { resource: u32, limit: Limit },
+    /// The file mode creation mask.
+    Umask(u32),
+    /// The working directory. With `again`, where the one before was not allowed.
+    Directory { path: CString, again: bool },
+    /// User, groups and capabilities.
+    Credentials(Credentials),
+    /// No exec gives more from here on.
+    NoNewPrivileges,
+    /// Closes everything but 0, 1, 2 and the channel.
+    CloseAll,
+    /// Tells the parent, and waits for its word; ends when the parent has gone.
+    Ready,
+    /// Executes the program.
+    Execute(ExecImage),
+    /// Ends.
+    Exit,
+}
+
+/// What a mount lies on, made when it is missing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Holder {
+    Directory,
+    /// A directory, and no symlink on the way to it: for proc and sysfs, whose paths others rely on.
+    PlainDirectory,
+    File,
+}
+
+/// A file system to mount.
+#[derive(Debug)]
+pub(crate) struct FileSystem {
+    pub(crate) kind: CString,
+    /// Options and their values; `source` is one of them.
+    pub(crate) options: Vec<(CString, Option<CString>)>,
+    /// `MOUNT_ATTR_*`.
+    pub(crate) attributes: u32,
+    /// What fsmount does not take: propagation.
+    pub(crate) then: Option<Attributes>,
+    pub(crate) at: Vec<u8>,
+    pub(crate) holder: Holder,
+}
+
+/// A device node or FIFO to make.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) directory: Vec<u8>,
+    pub(crate) name: CString,
+    /// Type and permissions.
+    pub(crate) mode: u32,
+    pub(crate) device: (u32, u32),
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+/// User, groups and capabilities, one bit each.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Credentials {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) groups: Vec<u32>,
+    /// What is dropped from the bounding set.
+    pub(crate) drop: Vec<u32>,
+    pub(crate) effective: u64,
+    pub(crate) permitted: u64,
+    pub(crate) inheritable: u64,
+    pub(crate) ambient: Vec<u32>,
+}
+
+/// A program to execute.
+#[derive(Debug)]
+pub(crate) struct ExecImage {
+    /// What to try, in order.
+    pub(crate) candidates: Vec<CString>,
+    pub(crate) arguments: PointerList,
+    pub(crate) environment: PointerList,
+}

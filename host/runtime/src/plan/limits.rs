@@ -1,0 +1,42 @@
+use oci_spec::runtime::{PosixRlimit, PosixRlimitType as Type};
+use wharf_error::{Error, Result};
+
+use crate::{
+    child::{Op, Program},
+    sys::Limit,
+};
+
+/// Adds a step for each resource limit.
+pub(super) fn plan_limits(limits: &[PosixRlimit], program: &mut Program) -> Result<()> {
+    for limit in limits {
+        let typ = limit.typ();
+        if limit.soft() > limit.hard() {
+            let (soft, hard) = (limit.soft(), limit.hard());
+            return Err(Error::invalid(format!("rlimit {typ}: soft limit {soft} is above hard limit {hard}")));
+        }
+        let limit = Limit { soft: limit.soft(), hard: limit.hard() };
+        program.step(format!("rlimit {typ}"), Op::Limit { resource: number(typ), limit });
+    }
+    Ok(())
+}
+
+fn number(typ: Type) -> u32 {
+    match typ {
+        Type::RlimitCpu => libc::RLIMIT_CPU,
+        Type::RlimitFsize => libc::RLIMIT_FSIZE,
+        Type::RlimitData => libc::RLIMIT_DATA,
+        Type::RlimitStack => libc::RLIMIT_STACK,
+        Type::RlimitCore => libc::RLIMIT_CORE,
+        Type::RlimitRss => libc::RLIMIT_RSS,
+        Type::RlimitNproc => libc::RLIMIT_NPROC,
+        Type::RlimitNofile => libc::RLIMIT_NOFILE,
+        Type::RlimitMemlock => libc::RLIMIT_MEMLOCK,
+        Type::RlimitAs => libc::RLIMIT_AS,
+        Type::RlimitLocks => libc::RLIMIT_LOCKS,
+        Type::RlimitSigpending => libc::RLIMIT_SIGPENDING,
+        Type::RlimitMsgqueue => libc::RLIMIT_MSGQUEUE,
+        Type::RlimitNice => libc::RLIMIT_NICE,
+        Type::RlimitRtprio => libc::RLIMIT_RTPRIO,
+        Type::RlimitRttime => libc::RLIMIT_RTTIME,
+    }
+}

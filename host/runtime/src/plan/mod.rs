@@ -1,0 +1,30 @@
+//! From a specification to steps: each file turns one part of it into [`Op`](crate::child::Op)s, in the parent, where
+//! strings can be made, files opened and mistakes explained.
+
+mod cgroup_mounts;
+mod credentials;
+mod devices;
+mod image;
+mod limits;
+mod masks;
+mod mount_options;
+mod mounts;
+mod namespaces;
+mod process;
+mod refuse;
+mod strings;
+mod sysctls;
+
+pub(crate) use self::{
+    devices::plan_devices,
+    image::{explain_exec, program_name},
+    masks::plan_masks,
+    mounts::plan_mounts,
+};
+pub(crate) use self::{
+    namespaces::{Namespaces, plan_names},
+    process::{Prepared, ProcessPlan},
+    refuse::{refuse_process, refuse_spec},
+    strings::c_string,
+    sysctls::plan_sysctls,
+};

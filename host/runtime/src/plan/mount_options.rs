@@ -1,0 +1,160 @@
+use std::ffi::CString;
+
+use oci_spec::runtime::Mount;
+use wharf_error::{Error, Kind, Result};
+
+use super::c_string;
+use crate::sys::Attributes;
+
+const RDONLY: u64 = 0x1;
+const NOSUID: u64 = 0x2;
+const NODEV: u64 = 0x4;
+const NOEXEC: u64 = 0x8;
+const ATIME: u64 = 0x70;
+const RELATIME: u64 = 0x00;
+const NOATIME: u64 = 0x10;
+const STRICTATIME: u64 = 0x20;
+const NODIRATIME: u64 = 0x80;
+const NOSYMFOLLOW: u64 = 0x20_0000;
+
+/// A mount's options, sorted by who takes them.
+#[derive(Debug, Default)]
+pub(super) struct Options {
+    /// `bind` or `rbind`; `rbind` takes the mounts below along.
+    pub(super) bind: bool,
+    pub(super) recursive: bool,
+    /// For the mount itself.
+    pub(super) own: Attributes,
+    /// For the mount and all below it: `rro` and its like.
+    pub(super) all: Attributes,
+    /// The mount's propagation, and whether it goes for all below it; `None`: private.
+    pub(super) propagation: Option<(u64, bool)>,
+    /// For the file system.
+    pub(super) data: Vec<(CString, Option<CString>)>,
+}
+
+/// Whether a mount is a bind mount.
+pub(super) fn is_bind(mount: &Mount) -> bool {
+    let bind = |option: &String| option == "bind" || option == "rbind";
+    mount.typ().as_deref() == Some("bind") || mount.options().iter().flatten().any(bind)
+}
+
+/// Sorts a mount's options.
+pub(super) fn parse(mount: &Mount) -> Result<Options> {
+    let mut options = Options { bind: is_bind(mount), ..Options::default() };
+    for option in mount.options().iter().flatten() {
+        if apply(option, &mut options) {
+            continue;
+        }
+        let at = mount.destination().display();
+        if matches!(option.as_str(), "idmap" | "ridmap" | "tmpcopyup" | "copy-up" | "remount") {
+            return Err(Error::new(Kind::Unsupported, format!("mount {at}: option {option} is not supported")));
+        }
+        if options.bind {
+            return Err(Error::invalid(format!("mount {at}: a bind mount takes no option {option}")));
+        }
+        options.data.push(match option.split_once('=') {
+            Some((key, value)) => (c_string("mount option", key)?, Some(c_string("mount option", value)?)),
+            None => (c_string("mount option", option)?, None),
+        });
+    }
+    Ok(options)
+}
+
+fn apply(option: &str, options: &mut Options) -> bool {
+    // `r` before an attribute makes it recursive; `ro` and `relatime` are words of their own.
+    let (word, attributes) = match option.strip_prefix('r') {
+        Some(word) if attribute(option).is_none() && attribute(word).is_some() => (word, &mut options.all),
+        _ => (option, &mut options.own),
+    };
+    if let Some((set, clear)) = attribute(word) {
+        attributes.set = attributes.set & !clear | set;
+        attributes.clear = attributes.clear & !set | clear;
+        return true;
+    }
+    match option {
+        "bind" => {}
+        "rbind" => options.recursive = true,
+        "private" => options.propagation = Some((libc::MS_PRIVATE, false)),
+        "rprivate" => options.propagation = Some((libc::MS_PRIVATE, true)),
+        "slave" => options.propagation = Some((libc::MS_SLAVE, false)),
+        "rslave" => options.propagation = Some((libc::MS_SLAVE, true)),
+        "shared" => options.propagation = Some((libc::MS_SHARED, false)),
+        "rshared" => options.propagation = Some((libc::MS_SHARED, true)),
+        "unbindable" => options.propagation = Some((libc::MS_UNBINDABLE, false)),
+        "runbindable" => options.propagation = Some((libc::MS_UNBINDABLE, true)),
+        // What mount(8) keeps to itself, and the defaults by name.
+        "defaults" | "async" | "nomand" | "loud" | "nofail" | "noauto" | "_netdev" => {}
+        _ => return option.starts_with("x-"),
+    }
+    true
+}
+
+/// What an option sets and clears.
+fn attribute(option: &str) -> Option<(u64, u64)> {
+    Some(match option {
+        "ro" => (RDONLY, 0),
+        "rw" => (0, RDONLY),
+        "nosuid" => (NOSUID, 0),
+        "suid" => (0, NOSUID),
+        "nodev" => (NODEV, 0),
+        "dev" => (0, NODEV),
+        "noexec" => (NOEXEC, 0),
+        "exec" => (0, NOEXEC),
+        // Of the times one is valid: it is cleared and set together.
+        "relatime" | "atime" | "nostrictatime" => (RELATIME, ATIME),
+        "noatime" => (NOATIME, ATIME),
+        "strictatime" | "norelatime" => (STRICTATIME, ATIME),
+        "nodiratime" => (NODIRATIME, 0),
+        "diratime" => (0, NODIRATIME),
+        "nosymfollow" => (NOSYMFOLLOW, 0),
+        "symfollow" => (0, NOSYMFOLLOW),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(options: &[&str]) -> Result<Options> {
+        let mount = serde_json::json!({ "destination": "/data", "type": "bind", "options": options });
+        parse(&serde_json::from_value(mount).unwrap())
+    }
+
+    #[test]
+    fn attributes_are_the_last_word_s() {
+        let options = parsed(&["rbind", "ro", "nosuid", "rw", "noatime"]).unwrap();
+        assert!(options.bind && options.recursive);
+        assert_eq!(options.own.set, NOSUID | NOATIME);
+        assert_eq!(options.own.clear & RDONLY, RDONLY);
+        assert_eq!(options.all, Attributes::default());
+    }
+
+    #[test]
+    fn an_r_in_front_takes_all_below() {
+        let options = parsed(&["rbind", "rro", "rnoexec", "rslave", "relatime"]).unwrap();
+        assert_eq!(options.all.set, RDONLY | NOEXEC);
+        assert_eq!(options.own.set, RELATIME);
+        assert_eq!(options.own.clear, ATIME);
+        assert_eq!(options.propagation, Some((libc::MS_SLAVE, true)));
+    }
+
+    #[test]
+    fn a_bind_mount_takes_no_data() {
+        assert!(parsed(&["bind", "size=1m"]).unwrap_err().to_string().contains("size=1m"));
+        assert_eq!(parsed(&["bind", "idmap"]).unwrap_err().kind(), Kind::Unsupported);
+    }
+
+    #[test]
+    fn the_rest_is_the_file_system_s() {
+        let mount = serde_json::json!({
+            "destination": "/dev", "type": "tmpfs", "source": "tmpfs",
+            "options": ["nosuid", "strictatime", "mode=755", "size=65536k", "huge"],
+        });
+        let options = parse(&serde_json::from_value(mount).unwrap()).unwrap();
+        let data: Vec<_> = options.data.iter().map(|(key, value)| (key.to_str().unwrap(), value.is_some())).collect();
+        assert_eq!(data, [("mode", true), ("size", true), ("huge", false)]);
+        assert_eq!(options.own.set, NOSUID | STRICTATIME);
+    }
+}

@@ -1,0 +1,114 @@
+use std::os::fd::OwnedFd;
+
+use oci_spec::runtime::{LinuxNamespaceType as Type, Spec};
+use wharf_error::{Error, Kind, Result, ResultExt as _};
+
+use super::c_string;
+use crate::{
+    PodNamespaces,
+    child::{Op, Program},
+    namespaces::open_namespace,
+};
+
+/// Which namespaces a container gets: new ones, ones it joins; the rest are the caller's.
+#[derive(Debug, Default)]
+pub(crate) struct Namespaces {
+    new: i32,
+    joined: Vec<(i32, OwnedFd)>,
+}
+
+impl Namespaces {
+    /// Reads the specification's list. A namespace with a path is joined, one without is the pod's or new.
+    pub(crate) fn of(spec: &Spec, pod: &PodNamespaces) -> Result<Self> {
+        let mut namespaces = Self::default();
+        for entry in spec.linux().iter().filter_map(|linux| linux.namespaces().as_ref()).flatten() {
+            let (kind, pods) = match entry.typ() {
+                Type::Mount => (libc::CLONE_NEWNS, &None),
+                Type::Cgroup => (libc::CLONE_NEWCGROUP, &None),
+                Type::Uts => (libc::CLONE_NEWUTS, &pod.uts),
+                Type::Ipc => (libc::CLONE_NEWIPC, &pod.ipc),
+                Type::Pid => (libc::CLONE_NEWPID, &pod.pid),
+                Type::Network => (libc::CLONE_NEWNET, &pod.net),
+                other @ (Type::User | Type::Time) => {
+                    return Err(Error::new(Kind::Unsupported, format!("linux.namespaces[{other}] is not supported")));
+                }
+            };
+            if namespaces.has(kind) {
+                return Err(Error::invalid(format!("linux.namespaces lists {} twice", entry.typ())));
+            }
+            match (entry.path().as_ref().filter(|path| !path.as_os_str().is_empty()), pods) {
+                (Some(_), _) if kind == libc::CLONE_NEWNS => {
+                    return Err(Error::new(Kind::Unsupported, "linux.namespaces[mount].path is not supported"));
+                }
+                (Some(path), _) => namespaces.joined.push((kind, open_namespace(path)?)),
+                (None, Some(fd)) => {
+                    let fd = fd.try_clone().step(|| format!("duplicate the pod's {} namespace", entry.typ()))?;
+                    namespaces.joined.push((kind, fd));
+                }
+                (None, None) => namespaces.new |= kind,
+            }
+        }
+        if namespaces.new & libc::CLONE_NEWNS == 0 {
+            return Err(Error::invalid("linux.namespaces does not list mount: a container needs one of its own"));
+        }
+        Ok(namespaces)
+    }
+
+    /// Whether the container has a namespace of this kind that is not the caller's.
+    pub(crate) fn has(&self, kind: i32) -> bool {
+        self.new & kind != 0 || self.joined.iter().any(|(joined, _)| *joined == kind)
+    }
+
+    /// Whether a namespace of this kind is made for the container.
+    pub(crate) fn is_new(&self, kind: i32) -> bool {
+        self.new & kind != 0
+    }
+
+    /// Adds the steps that enter and make namespaces, after the cgroup was joined. What remains is given to the first
+    /// clone, by its flags.
+    pub(crate) fn plan(self, program: &mut Program) -> Result<u64> {
+        let birth = u64::from((self.new & !libc::CLONE_NEWCGROUP).cast_unsigned());
+        let mut shares_pids = false;
+        if self.new & libc::CLONE_NEWCGROUP != 0 {
+            // Its root is the cgroup that was joined just before.
+            program.step("make a cgroup namespace", Op::Unshare(libc::CLONE_NEWCGROUP));
+        }
+        for (kind, fd) in self.joined {
+            shares_pids |= kind == libc::CLONE_NEWPID;
+            let namespace = program.adopt(fd)?;
+            program.step(format!("join the {} namespace", name(kind)), Op::Enter { namespace, kinds: kind });
+        }
+        if shares_pids {
+            // Who enters a PID namespace sends only its children there.
+            program.step("clone into the PID namespace", Op::Fork { flags: birth });
+            return Ok(0);
+        }
+        Ok(birth)
+    }
+}
+
+/// Adds the steps that set the names of the container's UTS namespace.
+pub(crate) fn plan_names(spec: &Spec, namespaces: &Namespaces, program: &mut Program) -> Result<()> {
+    let uts = namespaces.has(libc::CLONE_NEWUTS);
+    for (field, name, op) in [
+        ("hostname", spec.hostname(), Op::HostName as fn(Vec<u8>) -> Op),
+        ("domainname", spec.domainname(), Op::DomainName),
+    ] {
+        let Some(name) = name.as_deref().filter(|name| !name.is_empty()) else { continue };
+        if !uts {
+            return Err(Error::invalid(format!("{field} is set, but linux.namespaces does not list uts")));
+        }
+        program.step(format!("set {field} {name:?}"), op(c_string(field, name)?.into_bytes()));
+    }
+    Ok(())
+}
+
+fn name(kind: i32) -> &'static str {
+    match kind {
+        libc::CLONE_NEWNET => "network",
+        libc::CLONE_NEWIPC => "IPC",
+        libc::CLONE_NEWUTS => "UTS",
+        libc::CLONE_NEWPID => "PID",
+        _ => "cgroup",
+    }
+}

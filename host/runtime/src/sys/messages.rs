@@ -1,0 +1,41 @@
+use super::{Errno, RawFd, Sys, Word as _, call};
+
+/// Sends one message over a socket, with a descriptor when one is given. Never raises SIGPIPE.
+pub(crate) fn send(socket: RawFd, bytes: &[u8], descriptor: Option<RawFd>) -> Sys<()> {
+    /// `cmsghdr` and one descriptor behind it, padded as the kernel wants it.
+    #[repr(C)]
+    struct Rights {
+        length: usize,
+        level: i32,
+        kind: i32,
+        descriptor: i32,
+        padding: i32,
+    }
+    // CMSG_LEN of one int: the header and the int, without the padding behind it.
+    let rights = Rights {
+        length: size_of::<Rights>() - size_of::<i32>(),
+        level: libc::SOL_SOCKET,
+        kind: libc::SCM_RIGHTS,
+        descriptor: descriptor.unwrap_or(-1),
+        padding: 0,
+    };
+    let vector = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    // SAFETY: all zeros is a value of this struct of numbers and pointers.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = (&raw const vector).cast_mut();
+    message.msg_iovlen = 1;
+    if descriptor.is_some() {
+        message.msg_control = (&raw const rights).cast_mut().cast();
+        message.msg_controllen = size_of::<Rights>();
+    }
+    loop {
+        // SAFETY: the message points to the vector, the bytes and the rights, which live through the call; the kernel
+        // only reads them.
+        let sent =
+            unsafe { call(libc::SYS_sendmsg, [socket.word(), (&raw const message).word(), libc::MSG_NOSIGNAL.word()]) };
+        match sent {
+            Err(Errno(libc::EINTR)) => {}
+            other => return other.map(drop),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    os::fd::{AsFd as _, OwnedFd},
+    path::Path,
+};
+
+use serde_json::json;
+use wharf_runtime::{
+    CgroupJoin, PodNamespaces, PodNamespacesRequest, create_pod_namespaces, open_namespace, pin_netns, unpin_netns,
+};
+
+use crate::support::{Sandbox, pipes};
+
+const KINDS: [&str; 6] = ["pid", "mnt", "net", "ipc", "uts", "cgroup"];
+
+fn links(script: &str) -> String {
+    KINDS.iter().map(|kind| format!("{script}/{kind};")).collect()
+}
+
+#[test]
+fn namespaces_are_its_own_or_the_caller_s_as_listed() {
+    let ours: Vec<String> = KINDS
+        .iter()
+        .map(|kind| fs::read_link(format!("/proc/self/ns/{kind}")).unwrap().to_string_lossy().into_owned())
+        .collect();
+    let theirs = Sandbox::new().sh(&links("readlink /proc/self/ns")).ok();
+    for (ours, theirs) in ours.iter().zip(theirs.lines()) {
+        assert_ne!(ours, theirs);
+    }
+    let sandbox = Sandbox::new();
+    let mut spec = sandbox.spec(&["sh", "-c", &links("readlink /proc/self/ns")]);
+    spec["linux"]["namespaces"] = json!([{ "type": "mount" }]);
+    spec["hostname"] = json!(null);
+    // Without a network namespace of its own a container that is in the host's sees the host's sysfs.
+    let theirs = sandbox.run(&spec).ok();
+    for ((kind, ours), theirs) in KINDS.iter().zip(&ours).zip(theirs.lines()) {
+        assert_eq!(*kind != "mnt", ours == theirs, "{kind}");
+    }
+}
+
+#[test]
+fn the_first_process_is_number_one_and_its_loopback_is_up() {
+    let output = Sandbox::new().sh("echo $$; ls /proc | grep -c '^[0-9]'; ip -o addr show lo").ok();
+    let mut lines = output.lines();
+    assert_eq!(lines.next(), Some("1"));
+    assert!(lines.next().unwrap().parse::<u32>().unwrap() <= 4);
+    assert!(lines.next().unwrap().contains("127.0.0.1/8"), "{output}");
+}
+
+#[test]
+fn a_pod_shares_what_it_has() {
+    let request = PodNamespacesRequest {
+        hostname: Some("pod-name".into()),
+        net: true,
+        ipc: true,
+        uts: true,
+        sysctls: BTreeMap::from([
+            ("net.ipv4.ip_unprivileged_port_start".into(), "0".into()),
+            ("kernel.shm_rmid_forced".into(), "1".into()),
+        ]),
+    };
+    let pod = create_pod_namespaces(&request).unwrap();
+    let script = "readlink /proc/self/ns/net; readlink /proc/self/ns/ipc; hostname; \
+        cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/kernel/shm_rmid_forced; ip -o link show lo";
+    let run = || {
+        let sandbox = Sandbox::new();
+        let (stdio, pipes) = pipes();
+        let mut spec = sandbox.spec(&["sh", "-c", script]);
+        spec["hostname"] = json!(null);
+        let container = sandbox.create_in(&spec, stdio, &pod, None).unwrap();
+        container.start().unwrap();
+        pipes.wait(container.pidfd()).ok()
+    };
+    let (first, second) = (run(), run());
+    assert_eq!(first, second);
+    let lines: Vec<_> = first.lines().collect();
+    assert_eq!(lines[2..5], ["pod-name", "0", "1"]);
+    assert!(lines[5].contains("LOOPBACK,UP"), "{first}");
+    assert_ne!(lines[0], fs::read_link("/proc/self/ns/net").unwrap().to_string_lossy());
+    assert_eq!(fs::read_to_string("/proc/sys/kernel/shm_rmid_forced").unwrap().trim(), "0", "the host's is as it was");
+}
+
+#[test]
+fn a_pid_namespace_is_shared() {
+    let first = Sandbox::new();
+    let sleeper = first.sleeper();
+    let pid = open_namespace(Path::new(&format!("/proc/{}/ns/pid", sleeper.container.pid()))).unwrap();
+    let pod = PodNamespaces { pid: Some(pid), ..PodNamespaces::default() };
+    let second = Sandbox::new();
+    let (stdio, pipes) = pipes();
+    let spec = second.spec(&["sh", "-c", "cat /proc/1/cmdline | tr '\\0' ' '; echo; echo $$ $PPID"]);
+    let container = second.create_in(&spec, stdio, &pod, None).unwrap();
+    container.start().unwrap();
+    let output = pipes.wait(container.pidfd()).ok();
+    let mut lines = output.lines();
+    assert_eq!(lines.next(), Some("sleep 1000 "));
+    let (pid, parent) = lines.next().unwrap().split_once(' ').unwrap();
+    assert!(pid.parse::<u32>().unwrap() > 1);
+    assert_eq!(parent, "0", "its parent is the caller, outside");
+}
+
+#[test]
+fn a_path_in_the_specification_wins() {
+    let request = PodNamespacesRequest { net: true, ..PodNamespacesRequest::default() };
+    let pod = create_pod_namespaces(&request).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("netns/pinned");
+    pin_netns(pod.net.as_ref().unwrap().as_fd(), &path).unwrap();
+    let again = pin_netns(pod.net.as_ref().unwrap().as_fd(), &path).unwrap_err();
+    assert_eq!(again.kind(), wharf_error::Kind::AlreadyExists);
+    drop(pod);
+
+    let sandbox = Sandbox::new();
+    let mut spec = sandbox.spec(&["sh", "-c", "readlink /proc/self/ns/net"]);
+    spec["linux"]["namespaces"][4]["path"] = json!(path);
+    let first = sandbox.run(&spec).ok();
+    let inode = std::os::unix::fs::MetadataExt::ino(&fs::metadata(&path).unwrap());
+    assert_eq!(first, format!("net:[{inode}]"));
+
+    unpin_netns(&path).unwrap();
+    assert!(!path.exists());
+    unpin_netns(&path).unwrap();
+    spec["linux"]["namespaces"][4]["path"] = json!("/etc/passwd");
+    assert!(sandbox.refusal(&spec).to_string().contains("it is no namespace"));
+}
+
+#[test]
+fn settings_of_the_machine_and_lost_namespaces_are_refused() {
+    let request = PodNamespacesRequest {
+        net: true,
+        sysctls: BTreeMap::from([("kernel.core_pattern".into(), "|/evil".into())]),
+        ..PodNamespacesRequest::default()
+    };
+    assert!(create_pod_namespaces(&request).unwrap_err().to_string().contains("core_pattern"));
+    let request = PodNamespacesRequest {
+        ipc: true,
+        sysctls: BTreeMap::from([("net.ipv4.ip_forward".into(), "1".into())]),
+        ..PodNamespacesRequest::default()
+    };
+    assert!(create_pod_namespaces(&request).unwrap_err().to_string().contains("network namespace"));
+    let request = PodNamespacesRequest {
+        net: true,
+        sysctls: BTreeMap::from([("net.no.such".into(), "1".into())]),
+        ..PodNamespacesRequest::default()
+    };
+    let error = create_pod_namespaces(&request).unwrap_err().to_string();
+    assert!(error.contains("sysctl net.no.such=1: No such file"), "{error}");
+    let nothing = create_pod_namespaces(&PodNamespacesRequest::default()).unwrap();
+    assert!(nothing.net.is_none() && nothing.ipc.is_none() && nothing.uts.is_none());
+}
+
+#[test]
+fn sysctls_of_a_container() {
+    let sandbox = Sandbox::new();
+    let mut spec = sandbox.spec(&["cat", "/proc/sys/net/ipv4/ping_group_range", "/proc/sys/fs/mqueue/msg_max"]);
+    spec["linux"]["sysctl"] = json!({ "net.ipv4.ping_group_range": "0 77", "fs.mqueue.msg_max": "11" });
+    assert_eq!(sandbox.run(&spec).ok(), "0\t77\n11");
+    spec["linux"]["namespaces"] = json!([{ "type": "mount" }, { "type": "pid" }]);
+    spec["hostname"] = json!(null);
+    assert!(sandbox.refusal(&spec).to_string().contains("namespace that is not the host's"));
+}
+
+/// A cgroup of our own in a v1 hierarchy that the machine has.
+struct Cgroup(std::path::PathBuf);
+
+impl Cgroup {
+    fn new(name: &str) -> Option<Self> {
+        let path = Path::new("/sys/fs/cgroup/pids").join(format!("{name}-{}", std::process::id()));
+        fs::create_dir(&path).is_ok().then_some(Self(path))
+    }
+
+    fn join(&self) -> CgroupJoin {
+        let tasks: OwnedFd = File::options().write(true).open(self.0.join("tasks")).unwrap().into();
+        CgroupJoin::from_files([tasks]).unwrap()
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        fs::remove_dir(&self.0).unwrap();
+    }
+}
+
+#[test]
+fn the_cgroup_is_joined_first_and_seen_as_the_root() {
+    let Some(cgroup) = Cgroup::new("wharf-runtime-test") else {
+        eprintln!("skipped: no v1 pids hierarchy here");
+        return;
+    };
+    let sandbox = Sandbox::new();
+    let (stdio, pipes) = pipes();
+    let script = "grep pids: /proc/self/cgroup; cat /sys/fs/cgroup/pids/tasks | head -1; \
+        echo 1 > /sys/fs/cgroup/pids/pids.max; mkdir /sys/fs/cgroup/x";
+    let container =
+        sandbox.create_in(&sandbox.spec(&["sh", "-c", script]), stdio, &PodNamespaces::default(), Some(cgroup.join()));
+    let container = container.unwrap();
+    let inside = fs::read_to_string(cgroup.0.join("cgroup.procs")).unwrap();
+    assert_eq!(inside.trim(), container.pid().to_string());
+    container.start().unwrap();
+    let output = pipes.wait(container.pidfd());
+    let mut lines = output.stdout.lines();
+    assert!(lines.next().unwrap().ends_with(":pids:/"), "{output:?}");
+    assert_eq!(lines.next(), Some("1"));
+    assert_eq!(output.stderr.matches("Read-only file system").count(), 2, "{output:?}");
+}
