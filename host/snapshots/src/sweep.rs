@@ -4,7 +4,7 @@ use wharf_error::{Error, Result, ResultExt as _};
 
 use crate::{
     core::Core,
-    row::{Row, Rows, Stray, Strays, now, stray_key, stray_keys},
+    row::{Kind, Row, Rows, Stray, Strays, now, stray_key, stray_keys},
 };
 
 /// What a sweep found and did.
@@ -69,7 +69,8 @@ impl Core {
 
         let mut marked = Vec::new();
         for ((scope, key), row) in rows {
-            let missing = row.is_ready() && !on_disk.contains(&row.id);
+            // A view has no bytes of its own that could be missing.
+            let missing = row.is_ready() && row.kind != Kind::View && !on_disk.contains(&row.id);
             if missing {
                 swept.broken.push(key.clone());
             }
