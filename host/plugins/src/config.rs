@@ -24,7 +24,7 @@ pub struct PluginsConfig {
 /// One plugin, as the operator configured it.
 #[derive(Clone, Debug)]
 pub struct PluginSource {
-    /// Its name on this node: letters, digits, `-`; the first one a letter.
+    /// Its name on this node: lower-case letters, digits, `-`; the first one a letter.
     pub name: String,
     /// What it must be.
     pub kind: Kind,
