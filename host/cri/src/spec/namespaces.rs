@@ -27,30 +27,36 @@ pub(super) fn build(input: &Input<'_>) -> Result<Vec<LinuxNamespace>> {
 
 fn pid(input: &Input<'_>) -> Result<Option<LinuxNamespace>> {
     let field = "linux.security_context.namespace_options.pid";
+    let on_node = input.sandbox.pid == Namespace::Node;
     let Some(options) = &input.security().namespace_options else {
-        return Ok(Some(namespace(Type::Pid)).filter(|_| input.sandbox.pid != Namespace::Node));
+        return Ok(Some(namespace(Type::Pid)).filter(|_| !on_node));
     };
-    let mode = NamespaceMode::try_from(options.pid);
-    match (mode, input.sandbox.pid) {
-        (Ok(NamespaceMode::Pod), Namespace::Node) => Ok(None),
-        (Ok(NamespaceMode::Pod), Namespace::Pod | Namespace::Container)
-        | (Ok(NamespaceMode::Container), Namespace::Container) => Ok(Some(namespace(Type::Pid))),
-        (Ok(NamespaceMode::Container), Namespace::Node) => Ok(Some(namespace(Type::Pid))),
-        (Ok(NamespaceMode::Container), Namespace::Pod) => {
-            Err(Error::new(Kind::Unsupported, format!("{field}: CONTAINER in a pod whose processes are shared")))
-        }
-        (Ok(NamespaceMode::Node), Namespace::Node) => Ok(None),
-        (Ok(NamespaceMode::Node), _) => {
-            Err(Error::invalid(format!("{field}: NODE in a pod that does not use the node's")))
-        }
-        (Ok(NamespaceMode::Target), _) => {
+    let mode = NamespaceMode::try_from(options.pid)
+        .map_err(|_| Error::invalid(format!("{field}: unknown mode {}", options.pid)))?;
+    match mode {
+        NamespaceMode::Pod if on_node => Ok(None),
+        NamespaceMode::Pod if shares_processes(input) => Err(Error::new(
+            Kind::Unsupported,
+            format!("{field}: a process namespace that the pod's containers share is not supported yet"),
+        )
+        .hint("CONTAINER (1), or `shareProcessNamespace: false`, gives each container its own")),
+        NamespaceMode::Pod | NamespaceMode::Container => Ok(Some(namespace(Type::Pid))),
+        NamespaceMode::Node if on_node => Ok(None),
+        NamespaceMode::Node => Err(Error::invalid(format!("{field}: NODE in a pod that does not use the node's"))),
+        NamespaceMode::Target => {
             let target = input.target_pid.ok_or_else(|| Error::invalid(format!("{field}: TARGET without a target")))?;
             let mut joined = namespace(Type::Pid);
             joined.set_path(Some(format!("/proc/{target}/ns/pid").into()));
             Ok(Some(joined))
         }
-        (Err(_), _) => Err(Error::invalid(format!("{field}: unknown mode {}", options.pid))),
     }
+}
+
+/// Whether the pod's own configuration says so too: a client that means it, says it for both.
+fn shares_processes(input: &Input<'_>) -> bool {
+    let security = input.pod_config.linux.as_ref().and_then(|linux| linux.security_context.as_ref());
+    let options = security.and_then(|security| security.namespace_options.as_ref());
+    options.is_some_and(|options| options.pid == i32::from(NamespaceMode::Pod))
 }
 
 fn namespace(kind: Type) -> LinuxNamespace {

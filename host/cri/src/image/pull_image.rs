@@ -1,0 +1,25 @@
+use wharf_api::cri::{AuthConfig, PullImageRequest, PullImageResponse};
+use wharf_error::Result;
+use wharf_registry::{Auth, Reference};
+
+use super::{Service, name};
+
+/// Answers the image's id: what every later answer calls it by.
+pub(super) async fn pull_image(service: &Service, request: PullImageRequest) -> Result<PullImageResponse> {
+    let reference: Reference = name(request.image.as_ref())?.parse()?;
+    let auth = request.auth.map(auth);
+    let image = service.images.pull(&service.namespace, &reference, auth, None).await?;
+    tracing::info!(image = %reference, id = image.id, size = image.size, "image is pulled");
+    Ok(PullImageResponse { image_ref: image.id })
+}
+
+fn auth(auth: AuthConfig) -> Auth {
+    Auth {
+        username: auth.username,
+        password: auth.password,
+        auth: auth.auth,
+        server_address: auth.server_address,
+        identity_token: auth.identity_token,
+        registry_token: auth.registry_token,
+    }
+}

@@ -1,0 +1,108 @@
+use std::collections::BTreeMap;
+
+use oci_spec::runtime::{Spec, User};
+use serde_json::json;
+use wharf_api::cri::{
+    ContainerConfig, ContainerResources, ContainerState, ContainerStatus, ContainerStatusRequest,
+    ContainerStatusResponse, ContainerUser, LinuxContainerUser,
+};
+use wharf_error::Result;
+use wharf_pods::Container;
+
+use super::{Runtime, convert};
+use crate::{info, signal};
+
+pub(super) async fn container_status(
+    runtime: &Runtime,
+    request: ContainerStatusRequest,
+) -> Result<ContainerStatusResponse> {
+    let container = runtime.pods.container(&request.container_id)?;
+    let config = convert::container_request(&container)?.config.unwrap_or_default();
+    // A container outlives a removed image; then its id is all that is known.
+    let image = runtime.images.get(runtime.namespace(), &container.image_id).await?;
+    let digest = image.and_then(|image| image.digests.into_iter().next());
+    // Where its bundle is gone half way through a removal, there is no specification to show.
+    let spec = runtime.pods.spec(&container.id).ok();
+    let info = if request.verbose { verbose(runtime, &container, &config, spec.as_ref())? } else { BTreeMap::new() };
+    Ok(ContainerStatusResponse { status: Some(status(container, config, digest, spec.as_ref())), info })
+}
+
+fn status(
+    container: Container,
+    config: ContainerConfig,
+    digest: Option<String>,
+    spec: Option<&Spec>,
+) -> ContainerStatus {
+    let state = convert::container_state(&container);
+    let ended = matches!(state, ContainerState::ContainerExited | ContainerState::ContainerUnknown);
+    let user = spec.and_then(|spec| spec.process().as_ref()).and_then(|process| user(process.user()));
+    let resources = config.linux.and_then(|linux| linux.resources);
+    ContainerStatus {
+        metadata: Some(convert::container_metadata(&container)),
+        state: state.into(),
+        created_at: container.created_at,
+        started_at: container.started_at,
+        finished_at: if ended { container.finished_at } else { 0 },
+        exit_code: container.exit_code.filter(|_| ended).unwrap_or_default(),
+        image: config.image,
+        image_ref: digest.unwrap_or_else(|| container.image_id.clone()),
+        image_id: container.image_id,
+        reason: container.reason,
+        message: container.message,
+        labels: container.labels,
+        annotations: container.annotations,
+        mounts: config.mounts,
+        log_path: container.log_path.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default(),
+        resources: resources.map(|linux| ContainerResources { linux: Some(linux), windows: None }),
+        user: user.map(|linux| ContainerUser { linux: Some(linux) }),
+        stop_signal: signal::to_cri(container.stop_signal.unwrap_or(signal::SIGTERM)).into(),
+        id: container.id,
+    }
+}
+
+/// Only where numbers say all: names and the groups of an image are resolved in the container.
+fn user(user: &User) -> Option<LinuxContainerUser> {
+    let numeric = |name: &String| {
+        name.split_once(':').is_some_and(|(user, group)| user.parse::<u32>().is_ok() && group.parse::<u32>().is_ok())
+    };
+    let known = user.username().as_ref().is_none_or(numeric);
+    known.then(|| LinuxContainerUser {
+        uid: user.uid().into(),
+        gid: user.gid().into(),
+        supplemental_groups: user.additional_gids().iter().flatten().map(|group| i64::from(*group)).collect(),
+    })
+}
+
+fn verbose(
+    runtime: &Runtime,
+    container: &Container,
+    config: &ContainerConfig,
+    spec: Option<&Spec>,
+) -> Result<BTreeMap<String, String>> {
+    Ok(info::info(&json!({
+        "sandboxID": container.pod_id,
+        "pid": container.pid.unwrap_or_default(),
+        "snapshotKey": container.snapshot_key(),
+        "snapshotter": runtime.config.snapshotter,
+        "cgroup": container.cgroup,
+        "config": info::message(config)?,
+        "runtimeSpec": spec,
+    })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_shown_where_its_numbers_are_known() {
+        let mut shown = User::default();
+        shown.set_uid(5).set_gid(6).set_additional_gids(Some(vec![6, 7]));
+        let expected = Some(LinuxContainerUser { uid: 5, gid: 6, supplemental_groups: vec![6, 7] });
+        assert_eq!(user(&shown), expected);
+        assert_eq!(user(shown.set_username(Some("5:6".into()))), expected);
+        for unresolved in ["5", "www-data", "5:staff", "app:6"] {
+            assert_eq!(user(shown.set_username(Some(unresolved.into()))), None, "{unresolved}");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! `runtime.v1.RuntimeService`.
+
+mod container_status;
+mod convert;
+mod create_container;
+mod exec_sync;
+mod list_containers;
+mod list_pod_sandbox;
+mod pod_sandbox_status;
+mod remove_container;
+mod remove_pod_sandbox;
+mod run_pod_sandbox;
+mod runtime_config;
+mod sandbox_options;
+mod service;
+mod start_container;
+mod status;
+mod stop_container;
+mod stop_pod_sandbox;
+mod update_runtime_config;
+mod version;
+
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+use wharf_api::cri::runtime_service_server::{RuntimeService, RuntimeServiceServer};
+use wharf_error::{Result, ResultExt as _};
+use wharf_images::Images;
+use wharf_pods::Pods;
+
+use crate::{CriConfig, LONGEST_ANSWER, LONGEST_REQUEST, spec::Node};
+
+/// What every RPC works with.
+pub(crate) struct Runtime {
+    config: CriConfig,
+    pods: Pods,
+    images: Images,
+    node: OnceCell<Arc<Node>>,
+}
+
+/// The runtime service over these pods and images, to be added to a server.
+pub fn runtime_service(config: CriConfig, pods: Pods, images: Images) -> RuntimeServiceServer<impl RuntimeService> {
+    let runtime = Runtime { config, pods, images, node: OnceCell::new() };
+    RuntimeServiceServer::new(runtime)
+        .max_decoding_message_size(LONGEST_REQUEST)
+        .max_encoding_message_size(LONGEST_ANSWER)
+}
+
+// === impl Runtime ===
+
+impl Runtime {
+    /// The containerd namespace that CRI sees.
+    fn namespace(&self) -> &str {
+        &self.pods.config().namespace
+    }
+
+    /// What this machine has; looked at once.
+    async fn node(&self) -> Result<Arc<Node>> {
+        let read = || async {
+            let read = tokio::task::spawn_blocking(Node::read).await;
+            Ok(Arc::new(read.step(|| "look at what this machine has".into())??))
+        };
+        self.node.get_or_try_init(read).await.cloned()
+    }
+}

@@ -1,0 +1,52 @@
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use wharf_api::cri::{
+    LinuxPodSandboxStatus, Namespace, PodSandboxNetworkStatus, PodSandboxStatus, PodSandboxStatusRequest,
+    PodSandboxStatusResponse,
+};
+use wharf_error::Result;
+use wharf_pods::{Pod, PodState};
+
+use super::{Runtime, convert};
+use crate::info;
+
+pub(super) async fn pod_sandbox_status(
+    runtime: &Runtime,
+    request: PodSandboxStatusRequest,
+) -> Result<PodSandboxStatusResponse> {
+    let pod = runtime.pods.pod(&request.pod_sandbox_id)?;
+    let config = convert::pod_config(&pod)?;
+    let info = if request.verbose { verbose(runtime, &pod, info::message(&config)?) } else { BTreeMap::new() };
+    let security = config.linux.and_then(|linux| linux.security_context);
+    let options = security.and_then(|security| security.namespace_options);
+    let status = PodSandboxStatus {
+        metadata: Some(convert::pod_metadata(&pod)),
+        state: convert::pod_state(&pod).into(),
+        id: pod.id,
+        created_at: pod.created_at,
+        // No address without a network plugin; on the node's network it is the node's.
+        network: Some(PodSandboxNetworkStatus::default()),
+        linux: Some(LinuxPodSandboxStatus { namespaces: Some(Namespace { options }) }),
+        labels: pod.labels,
+        annotations: pod.annotations,
+        runtime_handler: pod.runtime_handler,
+    };
+    Ok(PodSandboxStatusResponse { status: Some(status), info, ..PodSandboxStatusResponse::default() })
+}
+
+fn verbose(runtime: &Runtime, pod: &Pod, config: serde_json::Value) -> BTreeMap<String, String> {
+    let handler = match pod.runtime_handler.as_str() {
+        "" => &runtime.pods.config().default_handler,
+        named => named,
+    };
+    info::info(&json!({
+        "pid": pod.pid.unwrap_or_default(),
+        "netNamespace": pod.netns(),
+        "netNamespaceClosed": pod.netns().is_some() && pod.state() == PodState::NotReady,
+        "runtimeHandler": handler,
+        "cgroupParent": pod.sandbox.cgroup_parent,
+        "bundle": runtime.pods.config().state.join("pods").join(&pod.id),
+        "config": config,
+    }))
+}
