@@ -32,7 +32,7 @@ impl Core {
         if let Some(intent) = self.row(scope, key)?.filter(|row| row.state == State::Removing) {
             return Err(Error::new(ErrorKind::FailedPrecondition, format!("it is {}", intent.state))).step(step);
         }
-        if let Some(there) = self.row(scope, name)? {
+        if let Some(there) = self.row(scope, name)?.filter(is_taken) {
             return Err(existing(name, &there)).step(step);
         }
         self.probe.reached(Point::BeforeIntent);
@@ -61,6 +61,7 @@ impl Core {
             let (scope, name, key) = owned;
             refuse_existing(writer, &scope, &name)?;
             book::delete(writer, &scope, &key)?;
+            book::delete(writer, &scope, &name)?;
             book::put(writer, &scope, &name, &committed)
         })?;
         self.probe.reached(Point::AfterFinal);
@@ -94,8 +95,14 @@ impl Core {
     }
 }
 
+/// Whether a name cannot be committed to. One whose layer is missing can: what is committed takes its place, and what
+/// stands on the name is whole again.
+pub(crate) fn is_taken(there: &Row) -> bool {
+    there.broken.is_none() || there.kind != Kind::Committed || !there.is_ready()
+}
+
 fn refuse_existing(writer: &Writer<'_>, scope: &Scope, name: &str) -> Result<()> {
-    match writer.row(scope, name)? {
+    match writer.row(scope, name)?.filter(is_taken) {
         None => Ok(()),
         Some(there) => Err(existing(name, &there)),
     }

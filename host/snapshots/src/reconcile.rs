@@ -4,6 +4,7 @@ use wharf_error::{Error, Kind as ErrorKind, Result};
 
 use crate::{
     book::{self, Book as _},
+    commit::is_taken,
     core::Core,
     row::{Kind, Row, Rows, Scope, State},
 };
@@ -54,7 +55,7 @@ impl Core {
                     some => Err(Error::new(ErrorKind::FailedPrecondition, format!("{some} snapshots stand on it"))),
                 }
             }
-            State::Committing(name) if self.row(scope, name)?.is_some() => {
+            State::Committing(name) if self.row(scope, name)?.as_ref().is_some_and(is_taken) => {
                 // Somebody else has made the same layer meanwhile.
                 tracing::warn!(snapshot = key, name, "committed already: the second one is removed");
                 self.finish_remove(scope, key, row)

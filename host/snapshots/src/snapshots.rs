@@ -121,7 +121,8 @@ impl Snapshots {
     }
 
     /// Makes the active snapshot `key` a committed one called `name`; the key is free then. Its bytes reach the disk
-    /// later: if the machine goes down before, the snapshot is gone.
+    /// later: if the machine goes down before, the snapshot is gone. A committed snapshot of that name whose layer is
+    /// missing is replaced.
     ///
     /// # Errors
     /// `NotFound`; `AlreadyExists` for the name; `FailedPrecondition` for one that is not active; the plugin's own:

@@ -64,6 +64,30 @@ async fn a_snapshot_without_its_layer_is_marked_and_never_deleted() {
 }
 
 #[tokio::test]
+async fn a_missing_layer_is_replaced_by_committing_it_again() {
+    let node = Node::new();
+    let daemon = node.start();
+    daemon.layer("base", None).await;
+    daemon.layer("a", Some("base")).await;
+    daemon.snapshots.prepare(NS, "c", Some("a"), none()).await.unwrap();
+    fs::remove_dir_all(daemon.backend.dir(2)).unwrap();
+    let found = daemon.snapshots.sweep(&HashSet::new()).await.unwrap();
+    assert_eq!(found.broken, ["a"]);
+
+    daemon.layer("a", Some("base")).await;
+    let info = daemon.snapshots.stat(NS, "a").await.unwrap();
+    assert_eq!((info.id, info.broken, info.parent.as_deref()), (4, None, Some("base")));
+    let mounts = daemon.snapshots.mounts(NS, "c").await.unwrap();
+    assert!(mounts.mounts[0].options[0].contains("/4/fs:"), "{mounts:?}");
+    assert!(daemon.snapshots.remove(NS, "a").await.is_err(), "c still stands on it");
+    daemon.assert_whole().await;
+    for key in ["c", "a", "base"] {
+        daemon.snapshots.remove(NS, key).await.unwrap();
+    }
+    daemon.assert_whole().await;
+}
+
+#[tokio::test]
 async fn an_empty_folder_or_another_stores_is_not_taken_for_lost_layers() {
     let node = Node::new();
     let daemon = node.start();
