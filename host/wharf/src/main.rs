@@ -1,3 +1,15 @@
-//! Daemon and command line in one.
+//! Wharf: the container runtime's daemon and command line in one binary.
+//!
+//! Nothing but wiring lives here: the command line (`cli`), the configuration (`config`), and the daemon that puts
+//! the other crates together and serves them (`daemon`).
+#![forbid(unsafe_code)]
 
-fn main() {}
+mod cli;
+mod config;
+mod daemon;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

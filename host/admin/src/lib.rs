@@ -1,0 +1,16 @@
+//! What the wharf command line asks the daemon for beside CRI: the plugins and their calls, the import of an image.
+//!
+//! A service of our own on the daemon's socket. Both ends are one binary, so it is no stable interface.
+#![forbid(unsafe_code)]
+
+mod import_image;
+mod plugins;
+mod service;
+
+/// The generated messages, client and server.
+#[allow(missing_docs, rust_2018_idioms, clippy::all, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+pub mod proto {
+    tonic::include_proto!("wharf.admin.v1");
+}
+
+pub use self::service::service;

@@ -1,0 +1,143 @@
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use toml::{Table, Value};
+
+use super::{Config, DEFAULT_FILE};
+
+// === impl Config ===
+
+impl Config {
+    /// Reads the file, then `conf.d/*.toml` beside it; later values win, tables are merged.
+    pub(crate) fn load(file: &Path) -> Result<Self> {
+        let mut merged = parse(file)?;
+        for drop_in in drop_ins(file)? {
+            merge(&mut merged, parse(&drop_in)?);
+        }
+        // Each file was good by itself, so this can only fail where two of them disagree on a type.
+        Value::Table(merged).try_into().with_context(|| format!("{} and its conf.d", file.display()))
+    }
+
+    /// As [`Config::load`]; but the default file may be absent.
+    pub(crate) fn load_or_default(file: &Path) -> Result<Self> {
+        if file == Path::new(DEFAULT_FILE) && !file.exists() {
+            return Ok(Self::default());
+        }
+        Self::load(file)
+    }
+
+    /// Whether the values make sense together, as far as can be told without a daemon.
+    pub(crate) fn check(&self) -> Result<()> {
+        for (key, path) in [("root", &self.root), ("state", &self.state), ("socket", &self.socket())] {
+            ensure!(path.is_absolute(), "{key} = {path:?}: not an absolute path");
+        }
+        ensure!(!self.root.starts_with(&self.state), "root = {:?} is inside of state = {:?}", self.root, self.state);
+        ensure!(
+            self.cri.cgroup_parent.starts_with('/') && self.cri.cgroup_parent.len() > 1,
+            "cri.cgroup_parent = {:?}: not an absolute path below the root",
+            self.cri.cgroup_parent
+        );
+        ensure!(
+            (16..=1 << 20).contains(&self.cri.max_log_line),
+            "cri.max_log_line = {}: not from 16 to 1048576",
+            self.cri.max_log_line
+        );
+        ensure!(
+            self.registry.max_concurrent_downloads > 0,
+            "registry.max_concurrent_downloads = 0: nothing could be pulled"
+        );
+        let filter: Result<tracing_subscriber::EnvFilter, _> = self.log.level.parse();
+        filter.with_context(|| format!("log.level = {:?}", self.log.level))?;
+        Ok(())
+    }
+}
+
+/// Parses one file, and checks its keys while file and line are still known.
+fn parse(file: &Path) -> Result<Table> {
+    let text = fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+    // The parser's message names line and column and shows the place.
+    if let Err(error) = toml::from_str::<Config>(&text) {
+        bail!("{}: {}", file.display(), error.to_string().trim_end());
+    }
+    toml::from_str(&text).with_context(|| format!("parse {}", file.display()))
+}
+
+fn drop_ins(file: &Path) -> Result<Vec<PathBuf>> {
+    let folder = file.with_file_name("conf.d");
+    let entries = match fs::read_dir(&folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.with_context(|| format!("read {}", folder.display()))?,
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.with_context(|| format!("read {}", folder.display()))?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn merge(into: &mut Table, from: Table) {
+    for (key, value) in from {
+        match (into.get_mut(&key), value) {
+            (Some(Value::Table(old)), Value::Table(new)) => merge(old, new),
+            (_, value) => {
+                into.insert(key, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::DEFAULT_TEXT;
+
+    fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config.toml");
+        fs::write(&file, text).unwrap();
+        (dir, file)
+    }
+
+    #[test]
+    fn the_printed_default_is_the_default() {
+        assert_eq!(toml::from_str::<Config>(DEFAULT_TEXT).unwrap(), Config::default());
+        Config::default().check().unwrap();
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_file_and_line() {
+        let (_dir, file) = written("root = \"/x\"\n[cri]\ncgroup_parrent = \"/y\"\n");
+        let error = Config::load(&file).unwrap_err().to_string();
+        assert!(
+            error.contains("config.toml") && error.contains("line 3") && error.contains("cgroup_parrent"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_of_a_plugin_is_an_error_too() {
+        let (_dir, file) = written("[plugins.overlayfs]\ngrants = []\n");
+        let error = Config::load(&file).unwrap_err().to_string();
+        assert!(error.contains("grants"), "{error}");
+    }
+
+    #[test]
+    fn drop_ins_win_in_the_order_of_their_names() {
+        let (dir, file) = written("root = \"/x\"\n[cri]\nmax_log_line = 100\n");
+        fs::create_dir(dir.path().join("conf.d")).unwrap();
+        fs::write(dir.path().join("conf.d/10-a.toml"), "[cri]\ncgroup_parent = \"/a\"\n").unwrap();
+        fs::write(dir.path().join("conf.d/20-b.toml"), "[cri]\ncgroup_parent = \"/b\"\n").unwrap();
+        fs::write(dir.path().join("conf.d/30-c.off"), "nonsense").unwrap();
+        let config = Config::load(&file).unwrap();
+        assert_eq!((config.cri.cgroup_parent.as_str(), config.cri.max_log_line), ("/b", 100));
+        fs::write(dir.path().join("conf.d/40-d.toml"), "rooot = 1\n").unwrap();
+        assert!(Config::load(&file).unwrap_err().to_string().contains("40-d.toml"));
+    }
+}

@@ -1,0 +1,175 @@
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) root: PathBuf,
+    pub(crate) state: PathBuf,
+    /// None: `<state>/wharf.sock`.
+    pub(crate) socket: Option<PathBuf>,
+    pub(crate) log: Log,
+    pub(crate) cri: Cri,
+    pub(crate) registry: Registry,
+    pub(crate) snapshotter: Snapshotter,
+    pub(crate) plugins: Plugins,
+    pub(crate) runtime: Runtime,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Log {
+    pub(crate) level: String,
+    pub(crate) format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Cri {
+    pub(crate) cgroup_parent: String,
+    pub(crate) max_log_line: usize,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Registry {
+    pub(crate) certs_d: PathBuf,
+    pub(crate) max_concurrent_downloads: usize,
+    /// Seconds.
+    pub(crate) progress_timeout: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Snapshotter {
+    pub(crate) name: String,
+    pub(crate) volatile: bool,
+}
+
+/// `[plugins]`: the folder, and a table a plugin under its name.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub(crate) struct Plugins {
+    pub(crate) dir: PathBuf,
+    #[serde(flatten)]
+    pub(crate) plugins: BTreeMap<String, Plugin>,
+}
+
+/// `[plugins.NAME]`: what is not said is the host's default.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Plugin {
+    pub(crate) grant: Vec<String>,
+    pub(crate) refuse: Vec<String>,
+    pub(crate) deadline_ms: Option<u64>,
+    pub(crate) memory_mib: Option<u64>,
+    pub(crate) config: toml::Table,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Runtime {
+    shim: Option<PathBuf>,
+    compiler: Option<PathBuf>,
+    /// Seconds.
+    pub(crate) shim_deadline: u64,
+    /// Seconds.
+    pub(crate) kill_deadline: u64,
+}
+
+// === impl Config ===
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            root: "/var/lib/wharf".into(),
+            state: "/run/wharf".into(),
+            socket: None,
+            log: Log::default(),
+            cri: Cri::default(),
+            registry: Registry::default(),
+            snapshotter: Snapshotter::default(),
+            plugins: Plugins::default(),
+            runtime: Runtime::default(),
+        }
+    }
+}
+
+impl Config {
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.socket.clone().unwrap_or_else(|| self.state.join("wharf.sock"))
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".into(), format: LogFormat::Text }
+    }
+}
+
+impl Default for Cri {
+    fn default() -> Self {
+        Self { cgroup_parent: "/wharf".into(), max_log_line: 16 * 1024 }
+    }
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self { certs_d: "/etc/wharf/certs.d".into(), max_concurrent_downloads: 3, progress_timeout: 60 }
+    }
+}
+
+impl Default for Snapshotter {
+    fn default() -> Self {
+        Self { name: "overlayfs".into(), volatile: true }
+    }
+}
+
+impl Default for Plugins {
+    fn default() -> Self {
+        Self { dir: "/etc/wharf/plugins".into(), plugins: BTreeMap::new() }
+    }
+}
+
+impl Default for Runtime {
+    fn default() -> Self {
+        Self { shim: None, compiler: None, shim_deadline: 30, kill_deadline: 30 }
+    }
+}
+
+// === impl Runtime ===
+
+impl Runtime {
+    pub(crate) fn shim(&self) -> Result<PathBuf> {
+        beside("shim", self.shim.as_deref(), "containerd-shim-wharf-v1")
+    }
+
+    pub(crate) fn compiler(&self) -> Result<PathBuf> {
+        beside("compiler", self.compiler.as_deref(), "wharf-compile")
+    }
+}
+
+fn beside(key: &str, named: Option<&Path>, file: &str) -> Result<PathBuf> {
+    let path = match named {
+        Some(path) => path.to_owned(),
+        None => std::env::current_exe().context("find this binary's own path")?.with_file_name(file),
+    };
+    anyhow::ensure!(
+        path.is_file(),
+        "{} is not there (it belongs beside the wharf binary, or set [runtime] {key} in the configuration)",
+        path.display()
+    );
+    Ok(path)
+}

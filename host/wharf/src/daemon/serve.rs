@@ -1,0 +1,84 @@
+use std::{
+    fs, io,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use sd_notify::NotifyState;
+use tokio::net::UnixListener;
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::transport::Server;
+use wharf_cri::CriConfig;
+
+use super::{build::Parts, dirs::Dirs, events, signals};
+use crate::config::Config;
+
+/// How long calls under way may take once the daemon is told to stop. What they began goes on in their shims.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Serves until SIGTERM or SIGINT. Pods and containers go on without us.
+pub(super) async fn serve(config: Config) -> Result<()> {
+    let stop = signals::stop()?;
+    let dirs = Dirs::make(&config)?;
+    let parts = Parts::build(&config, &dirs).await?;
+
+    // The store's lock is held by now: whatever lies at these paths is of no living daemon on this state folder.
+    let socket = config.socket();
+    let mut events_socket = socket.clone().into_os_string();
+    events_socket.push(".ttrpc");
+    let events_socket = PathBuf::from(events_socket);
+    let listener = bind(&socket)?;
+    let mut events = events::serve(bind(&events_socket)?).await?;
+
+    let cri = CriConfig { snapshotter: config.snapshotter.name.clone(), ..CriConfig::default() };
+    let router = Server::builder()
+        .add_service(wharf_cri::runtime_service(cri.clone(), parts.pods.clone(), parts.images.clone()))
+        .add_service(wharf_cri::image_service(cri, parts.pods, parts.images.clone()))
+        .add_service(wharf_admin::service(parts.plugins, parts.images, dirs.spool));
+    tracing::info!(socket = %socket.display(), root = %config.root.display(), "ready");
+    notify(&[NotifyState::Ready]);
+
+    let (stopping, mut stopped) = tokio::sync::watch::channel(false);
+    let serving = router.serve_with_incoming_shutdown(UnixListenerStream::new(listener), async move {
+        stop.await;
+        tracing::info!("stopping; pods and containers go on");
+        notify(&[NotifyState::Stopping]);
+        stopping.send_replace(true);
+    });
+    tokio::select! {
+        served = serving => served.context("serve")?,
+        // A call that waits for a container may wait for ever; its caller asks the next daemon.
+        () = async { let _ = stopped.wait_for(|stopped| *stopped).await; tokio::time::sleep(GRACE).await } => {
+            tracing::warn!(?GRACE, "calls are still under way; leaving them");
+        }
+    }
+    events.shutdown().await.context("stop the events socket")?;
+    for path in [&socket, &events_socket] {
+        remove(path)?;
+    }
+    Ok(())
+}
+
+/// Listens on a Unix socket that root alone may use.
+fn bind(path: &Path) -> Result<UnixListener> {
+    remove(path)?;
+    let listener = UnixListener::bind(path).with_context(|| format!("listen on {}", path.display()))?;
+    let narrowed = fs::set_permissions(path, fs::Permissions::from_mode(0o600));
+    narrowed.with_context(|| format!("set the mode of {}", path.display()))?;
+    Ok(listener)
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.with_context(|| format!("remove {}", path.display())),
+    }
+}
+
+fn notify(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(%error, "tell systemd");
+    }
+}
