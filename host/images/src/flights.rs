@@ -6,11 +6,13 @@ use std::{
 use tokio::sync::OwnedMutexGuard;
 
 type Turn = tokio::sync::Mutex<()>;
+/// By namespace and chain ID.
+type Turns = HashMap<(String, String), Weak<Turn>>;
 
 /// One at a time for each layer of a namespace: who comes later waits, and finds the work done.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Flights {
-    turns: Arc<Mutex<HashMap<(String, String), Weak<Turn>>>>,
+    turns: Arc<Mutex<Turns>>,
 }
 
 /// The right to make one layer.

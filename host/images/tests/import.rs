@@ -69,7 +69,7 @@ async fn what_is_no_archive_of_images_or_a_damaged_one_leaves_nothing() {
 
     for (bad, part) in [
         (Path::new("/etc/passwd"), ""),
-        (Path::new("/dev/null"), "neither an OCI layout nor a docker save archive"),
+        (Path::new("/dev/null"), "neither a file nor a folder"),
         (files.path(), "neither an OCI layout nor a docker save archive"),
         (Path::new("/does/not/exist"), "No such file"),
     ] {
@@ -124,4 +124,32 @@ async fn an_image_needs_a_name_and_a_platform_of_this_node() {
     let error = opened.images.import(NS, &folder, Some("named:2")).await.unwrap_err();
     assert!(error.to_string().contains("linux/s390x"), "{error}");
     assert!(opened.images.import(NS, &folder, Some("named@sha256:12")).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_s_documents_lead_nowhere_else() {
+    let node = Node::new();
+    let opened = node.open().await;
+    let files = tempfile::tempdir().unwrap();
+    let made = image(Form::Oci, Compression::None);
+    let archive = files.path().join("docker.tar");
+    made.write_docker_archive(&archive, "outside:1").unwrap();
+    let folder = files.path().join("folder");
+    unpack_tar(&archive, &folder);
+    assert_eq!(opened.images.import(NS, &folder, None).await.unwrap().len(), 1, "it is good as it is");
+    opened.images.remove(NS, "outside:1").await.unwrap();
+
+    // Moved out of the folder, reached by a path and by a link.
+    let outside = files.path().join("layer.tar");
+    fs::rename(folder.join("00/layer.tar"), &outside).unwrap();
+    let manifest = fs::read_to_string(folder.join("manifest.json")).unwrap();
+    for (path, link) in [("../layer.tar", false), (outside.to_str().unwrap(), false), ("00/layer.tar", true)] {
+        fs::write(folder.join("manifest.json"), manifest.replace("00/layer.tar", path)).unwrap();
+        if link {
+            std::os::unix::fs::symlink(&outside, folder.join("00/layer.tar")).unwrap();
+        }
+        let error = opened.images.import(NS, &folder, None).await.unwrap_err();
+        assert!(error.to_string().contains("the archive has no file"), "{path}: {error}");
+        assert_eq!(opened.left().await, Vec::<String>::new());
+    }
 }

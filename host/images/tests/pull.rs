@@ -50,7 +50,7 @@ async fn every_form_of_image_comes_from_a_real_registry_and_goes_without_a_trace
         let name = format!("{}/some/image:1", registry.address());
         let image = opened.pull(&name).await.unwrap();
         assert_eq!(image.id, made.id);
-        assert_eq!(image.names, [name.clone()]);
+        assert_eq!(image.names, std::slice::from_ref(&name));
         assert_eq!(image.digests, [format!("{}/some/image@{}", registry.address(), made.target.digest)]);
         assert_eq!(image.target.digest().to_string(), made.target.digest);
         assert_eq!(image.config.config().as_ref().unwrap().user().as_deref(), Some("1000"));
@@ -276,8 +276,8 @@ async fn progress_is_told_to_the_end() {
     let total: u64 = made.blobs[1..].iter().map(|blob| blob.bytes.len() as u64).sum();
     assert_eq!(last.bytes().1, total);
     assert_eq!(last.layers[0].digest, made.blobs[1].digest);
-    assert!(last.layers.iter().all(|layer| layer.done <= layer.total));
-    assert!(last.layers.iter().any(|layer| layer.state != LayerState::Waiting), "{last:?}");
+    assert_eq!(last.bytes().0, total);
+    assert!(last.layers.iter().all(|layer| layer.state == LayerState::Done), "{last:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -300,13 +300,24 @@ async fn many_layers_and_none() {
 async fn the_file_system_of_images_is_measured() {
     let registry = Registry::start(Auth::Open).unwrap();
     let node = Node::new();
-    let opened = node.open_with(|config| drop(config.pinned.insert("x/keep:1".into()))).await;
+    let opened = node.open().await;
     let before = opened.images.fs_info().await.unwrap();
     let image = opened.pull(&served(&registry, "measured", &image(Form::Oci, &["one"]))).await.unwrap();
     let after = opened.images.fs_info().await.unwrap();
     assert!(after.used_bytes >= before.used_bytes + 4096 && after.inodes >= before.inodes + 3, "{after:?}");
     assert_eq!(after.path, node.dir.path());
-    assert!(!image.pinned);
     opened.images.remove(NS, &image.id).await.unwrap();
     assert_eq!(opened.images.fs_info().await.unwrap().used_bytes, before.used_bytes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pinned_image_is_said_to_be_pinned() {
+    let registry = Registry::start(Auth::Open).unwrap();
+    let node = Node::new();
+    let (kept, other) =
+        (served(&registry, "kept", &image(Form::Oci, &["a"])), format!("{}/other:1", registry.address()));
+    served(&registry, "other", &image(Form::Oci, &["b"]));
+    let opened = node.open_with(|config| assert!(config.pinned.insert(kept.clone()))).await;
+    assert!(opened.pull(&kept).await.unwrap().pinned);
+    assert!(!opened.pull(&other).await.unwrap().pinned);
 }

@@ -12,4 +12,7 @@ mod feed;
 mod layer;
 mod source;
 
-pub(crate) use self::{extraction::extract, source::Source};
+pub(crate) use self::{
+    extraction::extract,
+    source::{Repository, Source},
+};

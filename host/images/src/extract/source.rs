@@ -7,8 +7,15 @@ use crate::{import::Archive, selected::Layer};
 
 /// Where layers come from.
 pub(crate) enum Source {
-    Registry { client: Client, reference: Reference, auth: Option<Auth> },
+    Registry(Box<Repository>),
     Archive(Arc<Archive>),
+}
+
+/// A repository of a registry, and what may be shown to it.
+pub(crate) struct Repository {
+    pub client: Client,
+    pub reference: Reference,
+    pub auth: Option<Auth>,
 }
 
 /// The bytes of a layer as its source has them.
@@ -22,8 +29,8 @@ pub(crate) enum Blob {
 impl Source {
     pub async fn open(&self, layer: &Layer) -> Result<Blob> {
         match self {
-            Self::Registry { client, reference, auth } => {
-                client.blob(reference, &layer.descriptor, auth.as_ref()).await.map(Blob::Stream)
+            Self::Registry(from) => {
+                from.client.blob(&from.reference, &layer.descriptor, from.auth.as_ref()).await.map(Blob::Stream)
             }
             Self::Archive(archive) => archive.layer(layer).map(Blob::File),
         }
@@ -33,7 +40,7 @@ impl Source {
     /// than its manifest says, and then only the diffID tells whether it is the right one.
     pub fn verifies_blobs(&self) -> bool {
         match self {
-            Self::Registry { .. } => true,
+            Self::Registry(_) => true,
             Self::Archive(archive) => archive.verifies_blobs(),
         }
     }

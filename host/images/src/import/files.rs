@@ -2,11 +2,12 @@ use std::{
     fs::File,
     io::{self, Read, Seek as _},
     os::unix::fs::FileExt as _,
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
 };
 
 use bytes::Bytes;
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_registry::MAX_DOCUMENT;
 
@@ -14,8 +15,12 @@ use super::tar_index::TarIndex;
 
 /// The files of an archive, read in any order. All methods block.
 pub(super) enum Files {
-    Folder(PathBuf),
-    Tar { file: Arc<File>, index: TarIndex },
+    /// Its owner's word is not taken for what is in it: names come from its documents, and lead nowhere else.
+    Folder(File),
+    Tar {
+        file: Arc<File>,
+        index: TarIndex,
+    },
 }
 
 /// A part of a file.
@@ -32,12 +37,19 @@ impl Files {
     /// name that is gone with the last reader.
     pub fn open(path: &Path, scratch: &Path) -> Result<Self> {
         let step = || format!("open {}", path.display());
-        let mut file = File::open(path).map_err(|error| {
-            let kind = if error.kind() == io::ErrorKind::NotFound { Kind::InvalidArgument } else { Kind::Internal };
-            Error::new(kind, step()).because(error)
-        })?;
-        if file.metadata().step(step)?.is_dir() {
-            return Ok(Self::Folder(path.to_owned()));
+        // Nonblocking, so that a FIFO cannot hold us up.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let mut file =
+            File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(io::Error::from).map_err(|e| {
+                let kind = if e.kind() == io::ErrorKind::NotFound { Kind::InvalidArgument } else { Kind::Internal };
+                Error::new(kind, step()).because(e)
+            })?);
+        let metadata = file.metadata().step(step)?;
+        if metadata.is_dir() {
+            return Ok(Self::Folder(file));
+        }
+        if !metadata.is_file() {
+            return Err(Error::invalid(format!("{} is neither a file nor a folder", path.display())));
         }
         let mut magic = [0; 4];
         let read = file.read(&mut magic).step(step)?;
@@ -50,7 +62,7 @@ impl Files {
 
     pub fn has(&self, name: &str) -> bool {
         match self {
-            Self::Folder(folder) => folder.join(name).is_file(),
+            Self::Folder(folder) => open_in(folder, name).is_ok(),
             Self::Tar { index, .. } => index.find(name).is_some(),
         }
     }
@@ -58,8 +70,8 @@ impl Files {
     pub fn size(&self, name: &str) -> Result<u64> {
         match self {
             Self::Folder(folder) => {
-                let metadata = std::fs::metadata(folder.join(name)).map_err(|error| missing(name).because(error))?;
-                Ok(metadata.len())
+                let metadata = open_in(folder, name).and_then(|file| file.metadata());
+                metadata.map(|metadata| metadata.len()).map_err(|error| missing(name).because(error))
             }
             Self::Tar { index, .. } => index.find(name).map(|(_, size)| size).ok_or_else(|| missing(name)),
         }
@@ -68,7 +80,7 @@ impl Files {
     pub fn open_file(&self, name: &str) -> Result<Box<dyn Read + Send>> {
         match self {
             Self::Folder(folder) => {
-                let file = File::open(folder.join(name)).map_err(|error| missing(name).because(error))?;
+                let file = open_in(folder, name).map_err(|error| missing(name).because(error))?;
                 Ok(Box::new(file))
             }
             Self::Tar { file, index } => {
@@ -100,6 +112,14 @@ impl Read for Part {
         self.left -= count as u64;
         Ok(count)
     }
+}
+
+/// A regular file below the folder, wherever its links point.
+fn open_in(folder: &File, name: &str) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let file = File::from(rustix::fs::openat2(folder, name, flags, Mode::empty(), resolve)?);
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
 fn inflated(file: File, scratch: &Path) -> Result<File> {

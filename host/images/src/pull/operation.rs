@@ -8,7 +8,7 @@ use super::select::select;
 use crate::{
     Image,
     core::Core,
-    extract::{Source, extract},
+    extract::{Repository, Source, extract},
     progress::Reporter,
     scratch::{Scratch, cancelled},
 };
@@ -54,8 +54,8 @@ async fn pull(
         let _not_collecting = core.garbage.read().await;
         core.leases.hold(namespace, selected.layers.iter().map(|layer| layer.chain_id.clone()).collect())
     };
-    let source = Source::Registry { client: core.client.clone(), reference: reference.clone(), auth: auth.cloned() };
-    extract(core, namespace, &selected, source, progress, scratch).await?;
+    let from = Repository { client: core.client.clone(), reference: reference.clone(), auth: auth.cloned() };
+    extract(core, namespace, &selected, Source::Registry(Box::new(from)), progress, scratch).await?;
     let digest_name = reference.at(selected.target.digest());
     let names = match reference.digest() {
         Some(_) => vec![digest_name],

@@ -56,10 +56,15 @@ impl Operations {
         let answered = answer.wait_for(Option::is_some);
         let result = match progress {
             None => answered.await,
-            Some(progress) => tokio::select! {
-                answered = answered => answered,
-                never = follow(waiter.0.progress.subscribe(), &progress) => match never {},
-            },
+            Some(progress) => {
+                let mut steps = waiter.0.progress.subscribe();
+                let answered = tokio::select! {
+                    answered = answered => answered,
+                    never = follow(&mut steps, &progress) => match never {},
+                };
+                progress.send_replace(steps.borrow().clone());
+                answered
+            }
         };
         // The operation itself is kept by the waiter, so its answer comes, unless its task was killed.
         let result = result.map_err(|_| Error::internal(format!("{reference}: the pull ended without an answer")))?;
@@ -157,7 +162,7 @@ impl Drop for Waiter {
     }
 }
 
-async fn follow(mut from: watch::Receiver<Progress>, to: &watch::Sender<Progress>) -> std::convert::Infallible {
+async fn follow(from: &mut watch::Receiver<Progress>, to: &watch::Sender<Progress>) -> std::convert::Infallible {
     loop {
         let now = from.borrow_and_update().clone();
         to.send_replace(now);

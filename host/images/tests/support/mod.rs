@@ -1,5 +1,5 @@
 //! Images on real snapshots in temporary folders, laid out by a small backend of the test's own.
-#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses its part")]
 
 mod backend;
 mod gate;
