@@ -1,4 +1,5 @@
 //! Through the real thing: the store, the book, the overlayfs plugin as a component, and the kernel's overlay.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     collections::{BTreeMap, HashSet},
