@@ -3,7 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use oci_spec::runtime::Spec;
-use wharf_error::{Error, Kind, Result};
+use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_runtime::{RootKind, RootMount};
 use wharf_shim_api::{CreateOptions, task::Mount};
 
@@ -30,6 +30,22 @@ pub fn root_of(mounts: &[Mount], options: &CreateOptions, spec: &Spec, bundle: &
         }
     }
     Ok(RootMount { kind, beneath })
+}
+
+/// Lets a volatile overlay be mounted on an upper that was mounted so before.
+///
+/// The kernel marks such an upper and refuses it from then on, for it cannot know whether the machine
+/// crashed meanwhile. We do: our containers' records do not outlive the machine's uptime, and whoever asks
+/// for this container asks for what an earlier try, in this uptime, did not start.
+pub fn forget_volatile(root: &RootMount) -> Result<()> {
+    let RootKind::Overlay { work: Some(work), volatile: true, .. } = &root.kind else { return Ok(()) };
+    let mark = work.join("work/incompat/volatile");
+    match std::fs::remove_dir(&mark) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).step(|| format!("remove the mark {}", mark.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn in_bundle(spec: &Spec, bundle: &Path) -> Result<RootKind> {

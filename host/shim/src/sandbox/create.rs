@@ -1,6 +1,6 @@
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
 use tokio::sync::watch;
@@ -15,7 +15,7 @@ use wharf_shim_api::{
     timestamp,
 };
 
-use super::{Sandbox, Stage, find};
+use super::{Init, Sandbox, Stage, find};
 use crate::{logs::now_nanos, operation::blocking, shim::Shim};
 
 /// Makes the pod's namespaces and pins its network namespace. Again with the same options is success.
@@ -58,10 +58,6 @@ pub async fn start(shim: Arc<Shim>, request: StartSandboxRequest) -> Result<Star
 }
 
 fn make(shim: &Shim, options: SandboxOptions, given_netns: &str) -> Result<Sandbox> {
-    if options.pid == Namespace::Pod {
-        return Err(Error::new(Kind::Unsupported, "a process namespace that the pod's containers share")
-            .hint("this version has the process namespace modes CONTAINER and NODE"));
-    }
     let pin = match (options.network, &options.netns_path) {
         (Namespace::Pod, Some(path)) => Some(absolute(path)?),
         _ => None,
@@ -77,13 +73,21 @@ fn make(shim: &Shim, options: SandboxOptions, given_netns: &str) -> Result<Sandb
     if let Some(parent) = &parent {
         shim.hierarchies()?.create(&parent.path())?;
     }
-    let namespaces = namespaces(&options, pin.as_deref(), given)?;
+    let mut namespaces = namespaces(&options, pin.as_deref(), given)?;
+    let init = match options.pid {
+        Namespace::Pod => Some(Init::spawn()?),
+        Namespace::Node | Namespace::Container => None,
+    };
+    if let Some(init) = &init {
+        namespaces.pid = Some(open_namespace(Path::new(&format!("/proc/{}/ns/pid", init.pid)))?);
+    }
     Ok(Sandbox {
         options,
         namespaces: Arc::new(namespaces),
         netns: pin,
         cgroup: parent,
         created_nanos: now_nanos(),
+        init: Mutex::new(init),
         stage: watch::Sender::new(Stage::Created),
     })
 }

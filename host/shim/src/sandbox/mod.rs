@@ -1,11 +1,15 @@
 //! `containerd.runtime.sandbox.v1.Sandbox`: the pod around the containers.
 
 mod create;
+mod init;
 mod shutdown;
 mod status;
 mod stop;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -24,6 +28,7 @@ use wharf_shim_api::{
     ttrpc::asynchronous::TtrpcContext,
 };
 
+use self::init::Init;
 pub use self::shutdown::take_down;
 use crate::{operation::run, shim::Shim};
 
@@ -36,6 +41,8 @@ pub struct Sandbox {
     /// The cgroup of the pod, when the options name one.
     pub cgroup: Option<Cgroup>,
     pub created_nanos: i64,
+    /// Of a pod whose containers share their processes.
+    init: Mutex<Option<Init>>,
     stage: watch::Sender<Stage>,
 }
 
@@ -55,6 +62,11 @@ pub struct SandboxService(pub Arc<Shim>);
 impl Sandbox {
     pub fn is_stopped(&self) -> bool {
         matches!(*self.stage.borrow(), Stage::Stopped(_))
+    }
+
+    /// Ends the shared PID namespace, if there is one.
+    fn end_init(&self) {
+        self.init.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     fn set_stage(&self, stage: Stage) {

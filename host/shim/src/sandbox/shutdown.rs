@@ -23,6 +23,9 @@ pub async fn take_down(shim: &Arc<Shim>) -> Result<()> {
     for container in shim.containers() {
         remove_container(shim, &container).await?;
     }
+    if let Some(sandbox) = shim.sandbox() {
+        sandbox.end_init();
+    }
     let last = shim.clone();
     blocking(move || {
         let record = last.record.get();

@@ -4,10 +4,10 @@ use std::{
     time::Duration,
 };
 
-use oci_spec::runtime::{LinuxNamespaceType, Spec};
+use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType, Spec};
 use wharf_cgroups::Cgroup;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
-use wharf_runtime::{CreateRequest, PodNamespaces, TerminalSize, assemble_root};
+use wharf_runtime::{CreateRequest, PodNamespaces, RootMount, TerminalSize, assemble_root};
 use wharf_shim_api::{
     CreateOptions, TaskEvent,
     events::{TaskCreate, TaskIO},
@@ -21,7 +21,7 @@ use crate::{
     operation::blocking,
     process::{Process, StdioNames},
     record::ContainerRecord,
-    rootfs::root_of,
+    rootfs::{forget_volatile, root_of},
     shim::Shim,
 };
 
@@ -76,13 +76,13 @@ fn make(shim: &Shim, request: CreateTaskRequest, namespaces: &PodNamespaces) -> 
         None => CreateOptions::default(),
     };
     let spec = read_spec(&bundle)?;
-    let root = assemble_root(&root_of(&request.rootfs, &options, &spec, &bundle)?)?;
+    let root = root_of(&request.rootfs, &options, &spec, &bundle)?;
     let path = cgroup_path(&spec, shim, &request.id)?;
     let record = ContainerRecord { bundle: bundle.clone(), cgroup: path.clone() };
     shim.record.update(|all| drop(all.containers.insert(request.id.clone(), record)))?;
     // From here on a failure has something to take away.
     let cgroup = shim.hierarchies()?.create(&path)?;
-    let made = in_cgroup(shim, &request, &options, &spec, root, namespaces, &bundle, &cgroup);
+    let made = in_cgroup(shim, &request, &options, &spec, &root, namespaces, &bundle, &cgroup);
     if made.is_err() {
         let undone = cgroup.kill(9).and_then(|()| cgroup.delete(UNDO));
         match undone.and_then(|()| shim.record.update(|all| drop(all.containers.remove(&request.id)))) {
@@ -99,7 +99,7 @@ fn in_cgroup(
     request: &CreateTaskRequest,
     options: &CreateOptions,
     spec: &Spec,
-    root: wharf_runtime::Root,
+    root: &RootMount,
     namespaces: &PodNamespaces,
     bundle: &Path,
     cgroup: &Cgroup,
@@ -121,11 +121,12 @@ fn in_cgroup(
         Some(TerminalSize { rows, columns })
     });
     let (files, attached) = io::open(&stdio, owner, &shim.logs, size)?;
+    forget_volatile(root)?;
     let mut runtime = wharf_runtime::create(CreateRequest {
         id: &request.id,
         bundle,
         spec,
-        root,
+        root: assemble_root(root)?,
         namespaces,
         cgroup: Some(join(cgroup)?),
         merge_image_groups: !options.strict_groups,
@@ -140,7 +141,7 @@ fn in_cgroup(
         id: request.id.clone(),
         bundle: bundle.to_owned(),
         cgroup: cgroup.clone(),
-        own_pids: has_own_pids(spec),
+        own_pids: has_own_pids(spec, namespaces),
         init: Arc::new(Process::new("", stdio, owner)),
         runtime,
     };
@@ -164,9 +165,10 @@ fn cgroup_path(spec: &Spec, shim: &Shim, id: &str) -> Result<String> {
 }
 
 /// A new PID namespace: its first process takes all others with it.
-fn has_own_pids(spec: &Spec) -> bool {
+fn has_own_pids(spec: &Spec, pod: &PodNamespaces) -> bool {
     let namespaces = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_deref()).unwrap_or_default();
-    namespaces.iter().any(|namespace| namespace.typ() == LinuxNamespaceType::Pid && namespace.path().is_none())
+    let is_new = |namespace: &LinuxNamespace| namespace.typ() == LinuxNamespaceType::Pid && namespace.path().is_none();
+    pod.pid.is_none() && namespaces.iter().any(is_new)
 }
 
 fn event(request: CreateTaskRequest, pid: i32) -> TaskCreate {

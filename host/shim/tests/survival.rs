@@ -1,0 +1,107 @@
+//! Each survives the one above: the shim its daemon, the cleaning its shim.
+
+mod common;
+
+use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
+
+use nix::{
+    sys::{
+        signal::{Signal, kill},
+        statvfs::{FsFlags, statvfs},
+    },
+    unistd::Pid,
+};
+use protobuf::Message as _;
+use wharf_shim_api::task::{DeleteResponse, Status};
+
+use crate::common::{Container, Pod, eventually, gone};
+
+fn shim(pod: &Pod) -> Pid {
+    Pid::from_raw(pod.shim_pid().try_into().unwrap())
+}
+
+#[tokio::test]
+async fn a_container_and_its_log_go_on_without_a_daemon() {
+    let mut pod = Pod::ready("daemon").await;
+    pod.run(&Container::sh("web", "echo before; while [ ! -e /tmp/go ]; do sleep 0.02; done; echo after; exit 8"))
+        .await;
+    eventually("the first line", || pod.log("web").len() == 1);
+    pod.kill_daemon().await;
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        kill(shim(&pod), signal).unwrap();
+    }
+    let pid = pod.state("web", "").await.unwrap().pid;
+    fs::write(format!("/proc/{pid}/root/tmp/go"), "").unwrap();
+    assert_eq!(pod.wait("web", "").await, 8);
+    assert_eq!(pod.log("web"), ["stdout F before", "stdout F after"]);
+    assert_eq!(pod.exit_record("web").unwrap().exit_code, 8);
+    pod.reconnect().await;
+    assert_eq!(pod.state("web", "").await.unwrap().status.unwrap(), Status::STOPPED);
+    pod.finish().await;
+}
+
+#[tokio::test]
+async fn a_call_that_is_given_up_is_done_all_the_same() {
+    let mut pod = Pod::ready("giveup").await;
+    pod.create(&Container::sh("web", "sleep 600")).await.unwrap();
+    let tasks = pod.tasks.clone();
+    let start = wharf_shim_api::task::StartRequest { id: "web".into(), ..Default::default() };
+    // The connection is closed while the call may be under way.
+    let call = tokio::spawn(async move { tasks.start(common::ctx(), &start).await });
+    tokio::task::yield_now().await;
+    call.abort();
+    pod.reconnect().await;
+    // It was sent, or it was not: in both cases the container is in a state that goes on.
+    if pod.state("web", "").await.unwrap().status.unwrap() == Status::CREATED {
+        let _ = pod.start_task("web", "").await;
+    }
+    let mut state = pod.state("web", "").await.unwrap();
+    while state.status.unwrap() == Status::CREATED {
+        state = pod.state("web", "").await.unwrap();
+    }
+    assert_eq!(state.status.unwrap(), Status::RUNNING);
+    pod.finish().await;
+}
+
+#[tokio::test]
+async fn delete_takes_away_what_a_killed_shim_left() {
+    let pod = Pod::with("killed", |_| {}).await;
+    let pid = pod.run(&Container::sh("web", "trap '' TERM; sleep 600 & wait; sleep 600")).await;
+    kill(shim(&pod), Signal::SIGKILL).unwrap();
+    gone(pod.shim_pid());
+    let answer = DeleteResponse::parse_from_bytes(&pod.delete_dead()).unwrap();
+    assert_eq!(answer.exit_status, 137);
+    gone(pid);
+    assert_eq!(pod.exit_record("web").unwrap().exit_code, 137);
+    pod.assert_nothing_left();
+    pod.delete_dead();
+}
+
+#[tokio::test]
+async fn delete_ends_a_shim_that_hangs() {
+    let pod = Pod::ready("hangs").await;
+    pod.run(&Container::sh("web", "sleep 600")).await;
+    kill(shim(&pod), Signal::SIGSTOP).unwrap();
+    pod.delete_dead();
+    gone(pod.shim_pid());
+    pod.assert_nothing_left();
+}
+
+#[tokio::test]
+async fn a_shim_keeps_nothing_of_its_caller_and_cannot_be_overwritten() {
+    let pod = Pod::ready("clean").await;
+    let proc = Path::new("/proc").join(pod.shim_pid().to_string());
+    assert_eq!(fs::read_link(proc.join("cwd")).unwrap(), Path::new("/"));
+    for fd in fs::read_dir(proc.join("fd")).unwrap().flatten() {
+        let target = fs::read_link(fd.path()).unwrap_or_default().display().to_string();
+        let known = ["/dev/null", "socket:", "anon_inode:", "pipe:", "net:", "ipc:", "uts:"];
+        let own = target.starts_with(&pod.bundle.display().to_string());
+        assert!(own || target.is_empty() || known.iter().any(|kind| target.starts_with(kind)), "{target}");
+    }
+    assert!(statvfs(&proc.join("exe")).unwrap().flags().contains(FsFlags::ST_RDONLY));
+    let truncated = fs::OpenOptions::new().write(true).truncate(true).open(proc.join("exe")).unwrap_err();
+    assert_eq!(truncated.raw_os_error(), Some(libc::EROFS));
+    let program = fs::metadata(env!("CARGO_BIN_EXE_containerd-shim-wharf-v1")).unwrap();
+    assert_eq!(fs::metadata(proc.join("exe")).unwrap().ino(), program.ino(), "one file, one page cache");
+    pod.finish().await;
+}
