@@ -55,13 +55,13 @@ fn shared(field: &str, mode: Option<i32>) -> Result<Namespace> {
     }
 }
 
-/// A namespace that the containers share begins with the first container that asks to share it, which is refused
-/// there (`spec::namespaces`): shims have none yet. POD here alone asks for nothing, for it is also what a client
-/// says that sets another of the options only.
+/// A client that says nothing of namespaces has processes by container, as the kubelet's default is; one that sets
+/// another of the options only says POD.
 fn pid(options: Option<&NamespaceOption>) -> Result<Namespace> {
     let Some(options) = options else { return Ok(Namespace::Container) };
     match NamespaceMode::try_from(options.pid) {
-        Ok(NamespaceMode::Pod | NamespaceMode::Container) => Ok(Namespace::Container),
+        Ok(NamespaceMode::Pod) => Ok(Namespace::Pod),
+        Ok(NamespaceMode::Container) => Ok(Namespace::Container),
         Ok(NamespaceMode::Node) => Ok(Namespace::Node),
         _ => Err(Error::invalid("linux.security_context.namespace_options.pid: a pod has no target")),
     }

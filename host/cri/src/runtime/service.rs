@@ -81,7 +81,7 @@ impl RuntimeService for Runtime {
         &self,
         request: Request<UpdateRuntimeConfigRequest>,
     ) -> Answer<UpdateRuntimeConfigResponse> {
-        serve("UpdateRuntimeConfig", request, |asked| update_runtime_config(asked)).await
+        serve("UpdateRuntimeConfig", request, update_runtime_config).await
     }
 
     async fn status(&self, request: Request<StatusRequest>) -> Answer<StatusResponse> {
@@ -89,7 +89,7 @@ impl RuntimeService for Runtime {
     }
 
     async fn runtime_config(&self, request: Request<RuntimeConfigRequest>) -> Answer<RuntimeConfigResponse> {
-        serve("RuntimeConfig", request, |asked| runtime_config(asked)).await
+        serve("RuntimeConfig", request, runtime_config).await
     }
 
     // Not served yet.

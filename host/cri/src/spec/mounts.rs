@@ -36,7 +36,8 @@ pub(super) fn build(input: &Input<'_>) -> Result<Mounts> {
     list.retain(|mount| {
         let path = mount.destination();
         let bound = binds.iter().any(|bind| clean(&bind.container_path) == *path);
-        !bound && !(dev && path.starts_with("/dev"))
+        let hidden = dev && path.starts_with("/dev");
+        !bound && !hidden
     });
     let mut root_propagation = None;
     for mount in &binds {

@@ -25,24 +25,25 @@ pub(super) fn build(input: &Input<'_>) -> Result<Vec<LinuxNamespace>> {
     Ok(namespaces)
 }
 
+/// What is listed without a path is the pod's where its containers share one, and else new.
 fn pid(input: &Input<'_>) -> Result<Option<LinuxNamespace>> {
     let field = "linux.security_context.namespace_options.pid";
-    let on_node = input.sandbox.pid == Namespace::Node;
+    let pods = input.sandbox.pid;
     let Some(options) = &input.security().namespace_options else {
-        return Ok(Some(namespace(Type::Pid)).filter(|_| !on_node));
+        return Ok(Some(namespace(Type::Pid)).filter(|_| pods != Namespace::Node));
     };
     let mode = NamespaceMode::try_from(options.pid)
         .map_err(|_| Error::invalid(format!("{field}: unknown mode {}", options.pid)))?;
     match mode {
-        NamespaceMode::Pod if on_node => Ok(None),
-        NamespaceMode::Pod if shares_processes(input) => Err(Error::new(
-            Kind::Unsupported,
-            format!("{field}: a process namespace that the pod's containers share is not supported yet"),
-        )
-        .hint("CONTAINER (1), or `shareProcessNamespace: false`, gives each container its own")),
-        NamespaceMode::Pod | NamespaceMode::Container => Ok(Some(namespace(Type::Pid))),
-        NamespaceMode::Node if on_node => Ok(None),
+        NamespaceMode::Pod | NamespaceMode::Node if pods == Namespace::Node => Ok(None),
+        NamespaceMode::Pod => Ok(Some(namespace(Type::Pid))),
         NamespaceMode::Node => Err(Error::invalid(format!("{field}: NODE in a pod that does not use the node's"))),
+        NamespaceMode::Container if pods == Namespace::Pod => Err(Error::new(
+            Kind::Unsupported,
+            format!("{field}: CONTAINER in a pod whose containers share their processes is not supported yet"),
+        )
+        .hint("say CONTAINER (1) for the pod sandbox, too")),
+        NamespaceMode::Container => Ok(Some(namespace(Type::Pid))),
         NamespaceMode::Target => {
             let target = input.target_pid.ok_or_else(|| Error::invalid(format!("{field}: TARGET without a target")))?;
             let mut joined = namespace(Type::Pid);
@@ -50,13 +51,6 @@ fn pid(input: &Input<'_>) -> Result<Option<LinuxNamespace>> {
             Ok(Some(joined))
         }
     }
-}
-
-/// Whether the pod's own configuration says so too: a client that means it, says it for both.
-fn shares_processes(input: &Input<'_>) -> bool {
-    let security = input.pod_config.linux.as_ref().and_then(|linux| linux.security_context.as_ref());
-    let options = security.and_then(|security| security.namespace_options.as_ref());
-    options.is_some_and(|options| options.pid == i32::from(NamespaceMode::Pod))
 }
 
 fn namespace(kind: Type) -> LinuxNamespace {

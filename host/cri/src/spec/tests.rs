@@ -436,22 +436,15 @@ fn process_namespaces_follow_the_pod() {
     assert_eq!(pid(Namespace::Container, None, None).unwrap(), own);
     assert_eq!(pid(Namespace::Container, Some(NamespaceMode::Container), None).unwrap(), own);
     assert_eq!(pid(Namespace::Container, Some(NamespaceMode::Pod), None).unwrap(), own, "the pod does not share");
+    assert_eq!(pid(Namespace::Pod, Some(NamespaceMode::Pod), None).unwrap(), own, "the runtime joins the pod's");
+    assert_eq!(pid(Namespace::Pod, None, None).unwrap(), own);
+    assert_eq!(pid(Namespace::Pod, Some(NamespaceMode::Container), None).unwrap_err().kind(), Kind::Unsupported);
     assert_eq!(pid(Namespace::Node, Some(NamespaceMode::Pod), None).unwrap(), None);
     assert_eq!(pid(Namespace::Node, Some(NamespaceMode::Node), None).unwrap(), None);
     assert!(pid(Namespace::Container, Some(NamespaceMode::Node), None).is_err(), "the pod decides");
     let joined = pid(Namespace::Container, Some(NamespaceMode::Target), Some(42)).unwrap();
     assert_eq!(joined, Some("/proc/42/ns/pid".into()));
     assert!(pid(Namespace::Container, Some(NamespaceMode::Target), None).is_err());
-
-    let mut case = Case::new();
-    let security_context = Some(LinuxSandboxSecurityContext {
-        namespace_options: Some(NamespaceOption::default()),
-        ..LinuxSandboxSecurityContext::default()
-    });
-    case.pod_config.linux = Some(LinuxPodSandboxConfig { security_context, ..LinuxPodSandboxConfig::default() });
-    assert!(case.build().is_ok(), "the container says nothing");
-    case.security().namespace_options = Some(NamespaceOption::default());
-    case.refused(Kind::Unsupported, "namespace_options.pid");
 }
 
 #[test]
