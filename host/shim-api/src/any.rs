@@ -1,4 +1,4 @@
-use protobuf::{MessageFull, well_known_types::any::Any};
+use protobuf::{Message, well_known_types::any::Any};
 use serde::{Serialize, de::DeserializeOwned};
 use wharf_error::{Result, ResultExt as _};
 
@@ -16,9 +16,12 @@ pub fn from_json<T: DeserializeOwned>(any: &Any) -> Result<T> {
         .step_as(wharf_error::Kind::InvalidArgument, || format!("decode `{}` as JSON", any.type_url))
 }
 
-/// Packs a protobuf message under its full name without a prefix, which is what containerd expects.
-pub fn to_proto<M: MessageFull>(message: &M) -> Result<Any> {
-    let name = M::descriptor().full_name().to_owned();
+/// Packs a protobuf message of the package, under its full name without a prefix: what containerd expects.
+///
+/// The package is the caller's word because asking the message for it would build its whole description on
+/// the heap, which a shim is too small for.
+pub fn to_proto<M: Message>(package: &str, message: &M) -> Result<Any> {
+    let name = format!("{package}.{}", M::NAME);
     let value = message.write_to_bytes().step(|| format!("encode {name}"))?;
     Ok(Any { type_url: name, value, ..Any::default() })
 }
@@ -26,7 +29,8 @@ pub fn to_proto<M: MessageFull>(message: &M) -> Result<Any> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use containerd_shim_protos::events::task::TaskOOM;
+    use containerd_shim_protos::{cgroups::metrics::Metrics, events::task::TaskOOM};
+    use protobuf::MessageFull;
 
     #[test]
     fn json_goes_round_and_bad_json_names_its_type() {
@@ -39,6 +43,10 @@ mod tests {
 
     #[test]
     fn messages_are_named_as_containerd_names_them() {
-        assert_eq!(to_proto(&TaskOOM::new()).unwrap().type_url, "containerd.events.TaskOOM");
+        fn check<M: MessageFull>(package: &str, message: &M) {
+            assert_eq!(to_proto(package, message).unwrap().type_url, M::descriptor().full_name());
+        }
+        check("containerd.events", &TaskOOM::new());
+        check("io.containerd.cgroups.v1", &Metrics::new());
     }
 }

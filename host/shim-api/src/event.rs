@@ -1,4 +1,4 @@
-use protobuf::{MessageField, MessageFull, well_known_types::timestamp::Timestamp};
+use protobuf::{Message, MessageField, well_known_types::timestamp::Timestamp};
 use wharf_error::{Error, Result, ResultExt as _};
 
 use crate::{
@@ -8,6 +8,9 @@ use crate::{
         TaskPaused, TaskResumed, TaskStart, topics,
     },
 };
+
+/// Where the messages of all events live.
+const PACKAGE: &str = "containerd.events";
 
 /// What a shim tells about its tasks, in the order in which it happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,15 +59,15 @@ impl TaskEvent {
     /// The request that forwards it to the daemon.
     pub fn forward(&self, namespace: &str, at_nanos: i64) -> Result<ForwardRequest> {
         let (topic, event) = match self {
-            Self::Create(e) => (topics::TASK_CREATE_EVENT_TOPIC, to_proto(e)),
-            Self::Start(e) => (topics::TASK_START_EVENT_TOPIC, to_proto(e)),
-            Self::Exit(e) => (topics::TASK_EXIT_EVENT_TOPIC, to_proto(e)),
-            Self::Oom(e) => (topics::TASK_OOM_EVENT_TOPIC, to_proto(e)),
-            Self::Delete(e) => (topics::TASK_DELETE_EVENT_TOPIC, to_proto(e)),
-            Self::ExecAdded(e) => (topics::TASK_EXEC_ADDED_EVENT_TOPIC, to_proto(e)),
-            Self::ExecStarted(e) => (topics::TASK_EXEC_STARTED_EVENT_TOPIC, to_proto(e)),
-            Self::Paused(e) => (topics::TASK_PAUSED_EVENT_TOPIC, to_proto(e)),
-            Self::Resumed(e) => (topics::TASK_RESUMED_EVENT_TOPIC, to_proto(e)),
+            Self::Create(e) => (topics::TASK_CREATE_EVENT_TOPIC, to_proto(PACKAGE, e)),
+            Self::Start(e) => (topics::TASK_START_EVENT_TOPIC, to_proto(PACKAGE, e)),
+            Self::Exit(e) => (topics::TASK_EXIT_EVENT_TOPIC, to_proto(PACKAGE, e)),
+            Self::Oom(e) => (topics::TASK_OOM_EVENT_TOPIC, to_proto(PACKAGE, e)),
+            Self::Delete(e) => (topics::TASK_DELETE_EVENT_TOPIC, to_proto(PACKAGE, e)),
+            Self::ExecAdded(e) => (topics::TASK_EXEC_ADDED_EVENT_TOPIC, to_proto(PACKAGE, e)),
+            Self::ExecStarted(e) => (topics::TASK_EXEC_STARTED_EVENT_TOPIC, to_proto(PACKAGE, e)),
+            Self::Paused(e) => (topics::TASK_PAUSED_EVENT_TOPIC, to_proto(PACKAGE, e)),
+            Self::Resumed(e) => (topics::TASK_RESUMED_EVENT_TOPIC, to_proto(PACKAGE, e)),
         };
         let envelope = Envelope {
             timestamp: MessageField::some(timestamp(at_nanos)),
@@ -102,9 +105,8 @@ impl TaskEvent {
     }
 }
 
-fn parse<M: MessageFull>(bytes: &[u8]) -> Result<M> {
-    M::parse_from_bytes(bytes)
-        .step_as(wharf_error::Kind::InvalidArgument, || format!("decode {}", M::descriptor().full_name()))
+fn parse<M: Message>(bytes: &[u8]) -> Result<M> {
+    M::parse_from_bytes(bytes).step_as(wharf_error::Kind::InvalidArgument, || format!("decode {}", M::NAME))
 }
 
 #[cfg(test)]

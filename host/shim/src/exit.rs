@@ -21,10 +21,21 @@ use crate::{
 
 const SIGKILL: i32 = 9;
 
+/// The code of an end that could not be seen.
+const LOST: i32 = 255;
+
 /// Watches a child from now on. To be called while the reaper is busy, so that nobody else reaps it.
+///
+/// A child that cannot be watched counts as ended; the caller kills it.
 pub fn watch(shim: &Arc<Shim>, container: &Arc<Container>, process: &Arc<Process>, pidfd: OwnedFd) -> Result<()> {
     shim.reaper.expect(process.pid());
-    let pidfd = io::watch(pidfd, Interest::READABLE).step(|| "watch a process".into())?;
+    let pidfd = match io::watch(pidfd, Interest::READABLE) {
+        Ok(pidfd) => pidfd,
+        Err(error) => {
+            process.set_stage(Stage::Exited(Exit { code: LOST, at_nanos: now_nanos() }));
+            return Err(error).step(|| "watch a process".into());
+        }
+    };
     let (shim, container, process) = (shim.clone(), container.clone(), process.clone());
     tokio::spawn(async move {
         let code = ended(&shim, &process, pidfd).await;
@@ -45,7 +56,7 @@ async fn ended(shim: &Shim, process: &Process, pidfd: AsyncFd<OwnedFd>) -> i32 {
             Err(error) => {
                 // The event loop is ending, and this process with it.
                 tracing::error!(%error, pid = process.pid(), "a process cannot be waited for");
-                return 255;
+                return LOST;
             }
         }
     }

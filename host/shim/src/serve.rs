@@ -19,10 +19,17 @@ use wharf_shim_api::{
     ttrpc::asynchronous::{Server, transport::Listener},
 };
 
-use crate::{args::Args, logging, memory, sandbox::SandboxService, shim::Shim, start::socket_of, task::TaskService};
+use crate::{
+    args::Args,
+    logging, memory,
+    sandbox::SandboxService,
+    shim::Shim,
+    start::{socket_of, write},
+    task::TaskService,
+};
 
 /// Threads for what blocks; a call beyond waits for its turn.
-const BLOCKING_THREADS: usize = 4;
+const BLOCKING_THREADS: usize = 8;
 
 /// An idle one ends after this.
 const KEEP_ALIVE: Duration = Duration::from_millis(300);
@@ -43,6 +50,8 @@ pub fn serve(args: Args) -> Result<()> {
         .map_err(std::io::Error::from)
         .step(|| "become a subreaper".into())?;
     let listener = take_listener(&args)?;
+    // `start` writes it, too; this one is there although `start` was killed.
+    write(&args.bundle.join("shim.pid"), &std::process::id().to_string())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()

@@ -25,6 +25,8 @@ pub struct Shim {
     pub record: RecordFile,
     /// Told once everything is taken down.
     pub finished: Notify,
+    /// Told when a container's making has come to an end.
+    pub settled: Notify,
     /// One change of the sandbox's life at a time.
     pub life: tokio::sync::Mutex<()>,
     sandbox: Mutex<Option<Arc<Sandbox>>>,
@@ -58,6 +60,7 @@ impl Shim {
             reaper: Arc::default(),
             record: RecordFile::new(&args.bundle),
             finished: Notify::new(),
+            settled: Notify::new(),
             life: tokio::sync::Mutex::default(),
             sandbox: Mutex::default(),
             containers: Mutex::default(),
@@ -144,5 +147,6 @@ impl Drop for Place {
         if matches!(slots.get(&self.id), Some(Slot::Making)) {
             slots.remove(&self.id);
         }
+        self.shim.settled.notify_one();
     }
 }

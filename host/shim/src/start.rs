@@ -134,7 +134,8 @@ fn spawn(args: &Args, listener: OwnedFd) -> Result<u32> {
     Ok(child.id())
 }
 
-fn write(path: &Path, text: &str) -> Result<()> {
+/// Writes a small file of the bundle, `0600`.
+pub fn write(path: &Path, text: &str) -> Result<()> {
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
     file.and_then(|mut file| file.write_all(text.as_bytes())).step(|| format!("write {}", path.display()))
 }

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use wharf_error::{Result, ResultExt as _};
+use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_runtime::unpin_netns;
 use wharf_shim_api::sandbox::{ShutdownSandboxRequest, ShutdownSandboxResponse};
 
@@ -9,6 +9,9 @@ use crate::{logs::now_nanos, operation::blocking, shim::Shim, task::remove_conta
 
 /// How long the pod's cgroup may take to be empty.
 const EMPTY: Duration = Duration::from_secs(5);
+
+/// How long a container that is being made may take; the runtime gives up earlier.
+const SETTLE: Duration = Duration::from_secs(40);
 
 /// Ends everything of the pod, and then the shim.
 pub async fn shutdown(shim: Arc<Shim>, request: ShutdownSandboxRequest) -> Result<ShutdownSandboxResponse> {
@@ -20,8 +23,20 @@ pub async fn shutdown(shim: Arc<Shim>, request: ShutdownSandboxRequest) -> Resul
 /// when it failed.
 pub async fn take_down(shim: &Arc<Shim>) -> Result<()> {
     let _life = shim.life.lock().await;
-    for container in shim.containers() {
-        remove_container(shim, &container).await?;
+    if let Some(sandbox) = shim.sandbox() {
+        // No container is made from here on; one that is being made is waited for.
+        sandbox.set_stage(Stage::Stopped(now_nanos()));
+    }
+    loop {
+        for container in shim.containers() {
+            remove_container(shim, &container).await?;
+        }
+        if shim.is_empty() {
+            break;
+        }
+        if tokio::time::timeout(SETTLE, shim.settled.notified()).await.is_err() {
+            return Err(Error::new(Kind::DeadlineExceeded, "a container is still being made"));
+        }
     }
     if let Some(sandbox) = shim.sandbox() {
         sandbox.end_init();
@@ -38,9 +53,6 @@ pub async fn take_down(shim: &Arc<Shim>) -> Result<()> {
         last.record.update(|record| (record.netns, record.cgroup_parent) = (None, None))
     })
     .await?;
-    if let Some(sandbox) = shim.sandbox() {
-        sandbox.set_stage(Stage::Stopped(now_nanos()));
-    }
     shim.finished.notify_one();
     Ok(())
 }

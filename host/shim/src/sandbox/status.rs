@@ -45,6 +45,6 @@ pub async fn metrics(shim: Arc<Shim>, request: SandboxMetricsRequest) -> Result<
     let metric = response.metrics.mut_or_insert_default();
     metric.id = request.sandbox_id;
     metric.timestamp = Some(timestamp(now_nanos())).into();
-    metric.data = Some(to_proto(&task::metrics(&stats))?).into();
+    metric.data = Some(to_proto(task::METRICS, &task::metrics(&stats))?).into();
     Ok(response)
 }

@@ -1,4 +1,5 @@
 use std::{
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -15,6 +16,7 @@ use wharf_shim_api::{
     task::{CreateTaskRequest, CreateTaskResponse},
 };
 
+use super::remove_container;
 use crate::{
     container::{Container, Parts, join},
     exit, io,
@@ -45,25 +47,30 @@ pub async fn create(shim: Arc<Shim>, request: CreateTaskRequest) -> Result<Creat
         make(&maker, asked, &namespaces).step(|| what)
     })
     .await?;
-    let Made { parts, mut attached, pidfd } = made;
+    let Made { parts, mut attached, master, pidfd } = made;
     let container = Arc::new(Container::new(parts));
     let pid = container.runtime.pid();
     container.init.set_pid(pid);
-    if let Some(master) = attached.0 {
-        attached.1.connect_terminal(master, container.init.owner, &shim.logs)?;
+    let watched = exit::watch(&shim, &container, &container.init, pidfd);
+    let connected = master.map_or(Ok(()), |master| attached.connect_terminal(master, container.init.owner, &shim.logs));
+    *container.init.attached() = Some(attached);
+    place.fill(container.clone());
+    if let Err(error) = watched.and(connected) {
+        if let Err(left) = remove_container(&shim, &container).await {
+            tracing::error!(container = container.id, error = %left, "something of it is left");
+        }
+        return Err(error).step(|| format!("container {}", request.id));
     }
-    *container.init.attached() = Some(attached.1);
-    exit::watch(&shim, &container, &container.init, pidfd)?;
-    place.fill(container);
     shim.events.publish(&TaskEvent::Create(event(request, pid)));
     Ok(CreateTaskResponse { pid: pid.unsigned_abs(), ..CreateTaskResponse::default() })
 }
 
 struct Made {
     parts: Parts,
-    /// A terminal's master, and what else the shim holds.
-    attached: (Option<std::os::fd::OwnedFd>, io::Attached),
-    pidfd: std::os::fd::OwnedFd,
+    attached: io::Attached,
+    /// Of a terminal.
+    master: Option<OwnedFd>,
+    pidfd: OwnedFd,
 }
 
 fn make(shim: &Shim, request: CreateTaskRequest, namespaces: &PodNamespaces) -> Result<Made> {
@@ -78,6 +85,12 @@ fn make(shim: &Shim, request: CreateTaskRequest, namespaces: &PodNamespaces) -> 
     let spec = read_spec(&bundle)?;
     let root = root_of(&request.rootfs, &options, &spec, &bundle)?;
     let path = cgroup_path(&spec, shim, &request.id)?;
+    let inside = shim.hierarchies()?.open(&path)?.pids()?;
+    if !inside.is_empty() {
+        // It would be killed and removed with the container.
+        let what = format!("its cgroup {path} holds processes that are not its own: {inside:?}");
+        return Err(Error::new(Kind::FailedPrecondition, what));
+    }
     let record = ContainerRecord { bundle: bundle.clone(), cgroup: path.clone() };
     shim.record.update(|all| drop(all.containers.insert(request.id.clone(), record)))?;
     // From here on a failure has something to take away.
@@ -145,7 +158,7 @@ fn in_cgroup(
         init: Arc::new(Process::new("", stdio, owner)),
         runtime,
     };
-    Ok(Made { parts, attached: (master, attached), pidfd })
+    Ok(Made { parts, attached, master, pidfd })
 }
 
 fn read_spec(bundle: &Path) -> Result<Spec> {

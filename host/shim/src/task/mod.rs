@@ -27,7 +27,10 @@ use wharf_shim_api::{
     ttrpc::{Result, asynchronous::TtrpcContext},
 };
 
-pub use self::{delete::remove as remove_container, stats::metrics};
+pub use self::{
+    delete::remove as remove_container,
+    stats::{METRICS, metrics},
+};
 use crate::{operation::run, shim::Shim};
 
 /// The service over one shim's state.

@@ -16,6 +16,8 @@ use crate::{
     shim::Shim,
 };
 
+const SIGKILL: i32 = 9;
+
 /// Starts the container's program, or runs an added exec.
 pub async fn start(shim: Arc<Shim>, request: StartRequest) -> Result<StartResponse> {
     let container = shim.container(&request.id)?;
@@ -76,13 +78,16 @@ async fn start_exec(shim: &Arc<Shim>, container: &Arc<Container>, exec: &Arc<Exe
     let pid = runtime.pid();
     process.set_pid(pid);
     let master = runtime.take_terminal();
-    *exec.runtime.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(runtime));
-    exit::watch(shim, container, process, pidfd)?;
+    let runtime = Arc::new(runtime);
+    *exec.runtime.lock().unwrap_or_else(PoisonError::into_inner) = Some(runtime.clone());
     process.set_stage(Stage::Running);
-    if let Some(master) = master {
-        attached.connect_terminal(master, process.owner, &shim.logs)?;
-    }
+    let watched = exit::watch(shim, container, process, pidfd);
+    let connected = master.map_or(Ok(()), |master| attached.connect_terminal(master, process.owner, &shim.logs));
     *process.attached() = Some(attached);
+    if let Err(error) = watched.and(connected) {
+        let _ = blocking(move || runtime.kill(SIGKILL)).await;
+        return Err(error).step(what);
+    }
     shim.events.publish(&TaskEvent::ExecStarted(TaskExecStarted {
         container_id: container.id.clone(),
         exec_id: process.exec_id.clone(),

@@ -12,11 +12,14 @@ use wharf_shim_api::{
 
 use crate::{operation::blocking, shim::Shim};
 
+/// The package of containerd's metrics.
+pub const METRICS: &str = "io.containerd.cgroups.v1";
+
 /// What a container uses, in containerd's message for cgroup v1, whatever the node has.
 pub async fn stats(shim: Arc<Shim>, request: StatsRequest) -> Result<StatsResponse> {
     let cgroup = shim.container(&request.id)?.cgroup.clone();
     let stats = blocking(move || cgroup.stats()).await?;
-    Ok(StatsResponse { stats: Some(to_proto(&metrics(&stats))?).into(), ..StatsResponse::default() })
+    Ok(StatsResponse { stats: Some(to_proto(METRICS, &metrics(&stats))?).into(), ..StatsResponse::default() })
 }
 
 /// Also for the pod's own cgroup.

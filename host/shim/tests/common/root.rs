@@ -19,8 +19,14 @@ static LAYERS: OnceLock<PathBuf> = OnceLock::new();
 pub fn layers() -> PathBuf {
     LAYERS
         .get_or_init(|| {
-            let layers = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("layers-{}", std::process::id()));
-            build(&layers.join("busybox"));
+            let layers = Path::new(env!("CARGO_TARGET_TMPDIR")).join("layers");
+            // Kept from run to run; a half-made one has another name.
+            if !layers.join("busybox").exists() {
+                let new = layers.join(format!("busybox-{}", std::process::id()));
+                build(&new);
+                let _ = fs::rename(&new, layers.join("busybox"));
+                let _ = fs::remove_dir_all(&new);
+            }
             layers
         })
         .clone()
@@ -31,7 +37,6 @@ pub fn busybox() -> PathBuf {
 }
 
 fn build(root: &Path) {
-    let _ = fs::remove_dir_all(root);
     for dir in ["bin", "dev", "etc", "proc", "sys", "tmp"] {
         fs::create_dir_all(root.join(dir)).unwrap();
     }
