@@ -1,6 +1,8 @@
 //! What is left when containers have come and gone: nothing. A test binary of its own, for it counts what the whole
 //! process has.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may end at once")]
+
 #[path = "containers/support.rs"]
 #[allow(dead_code, reason = "shared with the other tests")]
 mod support;

@@ -115,7 +115,9 @@ fn parse(bytes: &[u8], fd: Option<OwnedFd>, sender: Option<Pid>) -> Result<Optio
     Ok(match tag {
         _ if tag == Tag::Warning as u32 => Some(Message::Warning { step, errno, value }),
         _ if tag == Tag::Failed as u32 => {
-            let text = String::from_utf8_lossy(bytes.get(HEADER..).unwrap_or_default()).trim().to_owned();
+            let text = String::from_utf8_lossy(bytes.get(HEADER..).unwrap_or_default());
+            // The kernel marks each line of its log with its level.
+            let text = text.trim().trim_start_matches("e ").to_owned();
             Some(Message::Failed { step, errno, value, text })
         }
         _ if tag == Tag::Ready as u32 => Some(Message::Ready),

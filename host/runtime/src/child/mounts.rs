@@ -6,7 +6,7 @@ use super::{
     FileSystem, Holder,
     interpret::Child,
     paths::{Held, INSIDE, ensure, open},
-    report::{Failure, Tag, Text, send},
+    report::{Failure, Tag, Words, send},
 };
 use crate::{
     TerminalSize,
@@ -35,17 +35,19 @@ pub(super) fn mount(root: RawFd, system: &FileSystem) -> Result<(), Failure> {
 }
 
 fn make(system: &FileSystem) -> Result<Held, Failure> {
-    let context = Held(sys::open_file_system(&system.kind)?);
-    let explain = |errno| Failure { errno, value: 0, text: Text::of_context(context.0) };
+    let context = sys::open_file_system(&system.kind)?;
+    let explain = |errno| Failure { errno, value: 0, words: Words::Context(context) };
     for (key, value) in &system.options {
         match value {
-            Some(value) => sys::configure_string(context.0, key, value),
-            None => sys::configure_flag(context.0, key),
+            Some(value) => sys::configure_string(context, key, value),
+            None => sys::configure_flag(context, key),
         }
         .map_err(explain)?;
     }
-    sys::create_superblock(context.0).map_err(explain)?;
-    Ok(Held(sys::new_mount(context.0, system.attributes).map_err(explain)?))
+    sys::create_superblock(context).map_err(explain)?;
+    let mount = sys::new_mount(context, system.attributes).map_err(explain)?;
+    sys::close(context);
+    Ok(Held(mount))
 }
 
 pub(super) fn make_readonly(root: RawFd, at: &[u8]) -> Result<(), Failure> {
@@ -79,10 +81,7 @@ impl Child {
                 self.null = sys::open_in(libc::AT_FDCWD, c"/dev/null", libc::O_PATH | libc::O_NOFOLLOW, 0)?;
             }
             if !sys::stat(self.null)?.is_null() {
-                return Err(Failure {
-                    text: Text::of("/dev/null of the host is no null device"),
-                    ..Errno(libc::ENODEV).into()
-                });
+                return Err(Failure::new(libc::ENODEV, "/dev/null of the host is no null device"));
             }
             sys::clone_tree(self.null, c"", false)?
         };
@@ -106,7 +105,7 @@ impl Child {
             Err(errno) => return Err(errno.into()),
         };
         if in_proc && sys::file_system(target.0)?.magic != PROC_MAGIC {
-            return Err(Failure { text: Text::of("is not on procfs"), ..Errno(libc::EXDEV).into() });
+            return Err(Failure::new(libc::EXDEV, "is not on procfs"));
         }
         Ok(Some(target))
     }
@@ -129,7 +128,7 @@ impl Child {
         let door = open(self.root, c"dev/pts/ptmx")?;
         let what = sys::stat(door.0)?;
         if sys::file_system(door.0)?.magic != DEVPTS_MAGIC || what.device != (5, 2) {
-            return Err(Failure { text: Text::of("/dev/pts is no devpts"), ..Errno(libc::ENODEV).into() });
+            return Err(Failure::new(libc::ENODEV, "/dev/pts is no devpts"));
         }
         let master = Held(reopen(door.0, libc::O_RDWR | libc::O_NOCTTY)?);
         sys::unlock(master.0)?;
@@ -176,7 +175,7 @@ pub(super) fn enter_directory(path: &CStr) -> Result<(), Failure> {
     let mut name = [0_u8; 4096];
     let length = sys::working_directory(&mut name)?;
     if length == 0 || name.first() != Some(&b'/') {
-        return Err(Failure { text: Text::of("it is not inside the root"), ..Errno(libc::EXDEV).into() });
+        return Err(Failure::new(libc::EXDEV, "it is not inside the root"));
     }
     Ok(())
 }

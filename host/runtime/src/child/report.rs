@@ -28,50 +28,46 @@ pub(super) enum Tag {
 pub(super) struct Failure {
     pub(super) errno: Errno,
     pub(super) value: i32,
-    pub(super) text: Text,
+    pub(super) words: Words,
 }
 
-/// A few words of the kernel's own.
+/// What there is to say besides the error number.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Text {
-    bytes: [u8; TEXT],
-    length: usize,
+pub(super) enum Words {
+    Ours(&'static str),
+    /// The kernel's, to be read from this file system context, which is left open for it.
+    Context(RawFd),
 }
 
-impl Text {
-    pub(super) const EMPTY: Self = Self { bytes: [0; TEXT], length: 0 };
-
-    /// What a file system context says about its last error; empty when it says nothing.
-    pub(super) fn of_context(context: RawFd) -> Self {
-        let mut text = Self::EMPTY;
-        text.length = sys::read(context, &mut text.bytes).unwrap_or(0);
-        text
-    }
-
-    pub(super) fn of(words: &str) -> Self {
-        let mut text = Self::EMPTY;
-        for (to, from) in text.bytes.iter_mut().zip(words.bytes()) {
-            *to = from;
-            text.length += 1;
-        }
-        text
+impl Failure {
+    pub(super) fn new(errno: i32, words: &'static str) -> Self {
+        Self { errno: Errno(errno), value: 0, words: Words::Ours(words) }
     }
 }
 
 impl From<Errno> for Failure {
     fn from(errno: Errno) -> Self {
-        Self { errno, value: 0, text: Text::EMPTY }
+        Self::new(errno.0, "")
     }
 }
 
 /// Sends a message. That nobody listens any more shows at the next read.
 pub(super) fn send(channel: RawFd, tag: Tag, step: u32, failure: Failure, fd: Option<RawFd>) {
     let mut message = [0_u8; HEADER + TEXT];
+    let (head, text) = message.split_at_mut(HEADER);
     let numbers = [tag as u32, step, failure.errno.0.cast_unsigned(), failure.value.cast_unsigned()];
-    let bytes = numbers.iter().flat_map(|number| number.to_ne_bytes()).chain(failure.text.bytes);
-    for (to, from) in message.iter_mut().zip(bytes) {
+    for (to, from) in head.iter_mut().zip(numbers.iter().flat_map(|number| number.to_ne_bytes())) {
         *to = from;
     }
-    let length = HEADER.saturating_add(failure.text.length).min(message.len());
+    let length = match failure.words {
+        Words::Ours(words) => {
+            for (to, from) in text.iter_mut().zip(words.bytes()) {
+                *to = from;
+            }
+            words.len()
+        }
+        Words::Context(context) => sys::read(context, text).unwrap_or(0),
+    };
+    let length = HEADER.saturating_add(length).min(message.len());
     let _ = sys::send(channel, message.get(..length).unwrap_or(&message), fd);
 }

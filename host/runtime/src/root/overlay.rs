@@ -27,8 +27,10 @@ pub(super) struct Upper<'a> {
     pub(super) volatile: bool,
 }
 
+type Way = fn(&Layers<'_>) -> Result<OwnedFd, Failure>;
+
 /// The ways to tell overlayfs its layers, best first. Older kernels know only later ones.
-const WAYS: [fn(&Layers<'_>) -> Result<OwnedFd, Failure>; 3] = [by_fd, by_path, by_mount];
+const WAYS: [Way; 3] = [by_fd, by_path, by_mount];
 
 /// The first way that this kernel knows; learnt by the first success.
 static KNOWN: AtomicU8 = AtomicU8::new(0);
@@ -131,7 +133,7 @@ fn in_namespace(layers: &Layers<'_>) -> Result<OwnedFd> {
     // Opened here, for overlayfs takes layers of the mounter's own namespace only.
     let folder = Beneath::open(layers.beneath)?;
     let lowers = layers.lowers.iter().map(|path| folder.directory(path)).collect::<Result<Vec<_>>>()?;
-    let paths: Vec<String> = lowers.iter().map(|layer| fd_text(layer)).collect();
+    let paths: Vec<String> = lowers.iter().map(fd_text).collect();
     let mut options = format!("index=off,lowerdir={}", paths.join(":"));
     let mut held = Vec::new();
     if let Some(upper) = &layers.upper {
@@ -175,7 +177,8 @@ fn check(mount: &OwnedFd, layers: &Layers<'_>) -> Result<()> {
 fn explain(context: &OwnedFd, what: String, errno: Errno) -> Error {
     let mut said = [0_u8; 256];
     let length = sys::read(context.as_raw_fd(), &mut said).unwrap_or(0);
-    let said = String::from_utf8_lossy(said.get(..length).unwrap_or_default()).trim().to_owned();
+    let said =
+        String::from_utf8_lossy(said.get(..length).unwrap_or_default()).trim().trim_start_matches("e ").to_owned();
     let error = Error::internal(if said.is_empty() { what } else { format!("{what}: {said}") });
     error.because(io::Error::from(errno))
 }

@@ -2,6 +2,8 @@
 //!
 //! Needs root. Nothing is mounted on the host: each container's mounts are its own.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may end at once")]
+
 mod credentials;
 mod execs;
 mod hostile;

@@ -2,15 +2,17 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     os::fd::{AsFd as _, OwnedFd},
-    path::Path,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use serde_json::json;
 use wharf_runtime::{
-    CgroupJoin, PodNamespaces, PodNamespacesRequest, create_pod_namespaces, open_namespace, pin_netns, unpin_netns,
+    CgroupJoin, ExecRequest, PodNamespaces, PodNamespacesRequest, create_pod_namespaces, open_namespace, pin_netns,
+    unpin_netns,
 };
 
-use crate::support::{Sandbox, pipes};
+use crate::support::{Sandbox, pipes, process};
 
 const KINDS: [&str; 6] = ["pid", "mnt", "net", "ipc", "uts", "cgroup"];
 
@@ -161,46 +163,94 @@ fn sysctls_of_a_container() {
     assert!(sandbox.refusal(&spec).to_string().contains("namespace that is not the host's"));
 }
 
-/// A cgroup of our own in a v1 hierarchy that the machine has.
-struct Cgroup(std::path::PathBuf);
+/// A cgroup of our own in a v1 hierarchy, and in the v2 one beside it.
+struct Cgroup {
+    folders: Vec<PathBuf>,
+}
 
 impl Cgroup {
-    fn new(name: &str) -> Option<Self> {
-        let path = Path::new("/sys/fs/cgroup/pids").join(format!("{name}-{}", std::process::id()));
-        fs::create_dir(&path).is_ok().then_some(Self(path))
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("wharf-runtime-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let folders = ["pids", "unified", ""].map(|of| Path::new("/sys/fs/cgroup").join(of)).into_iter();
+        let folders = folders.filter(|of| of.join("cgroup.procs").exists()).map(|of| of.join(&name)).collect();
+        let cgroup = Self { folders };
+        assert!(!cgroup.folders.is_empty(), "this machine has no cgroups");
+        cgroup.folders.iter().for_each(|folder| fs::create_dir(folder).unwrap());
+        cgroup
     }
 
     fn join(&self) -> CgroupJoin {
-        let tasks: OwnedFd = File::options().write(true).open(self.0.join("tasks")).unwrap().into();
-        CgroupJoin::from_files([tasks]).unwrap()
+        let files = self.folders.iter().map(|folder| {
+            let tasks = File::options().write(true).open(folder.join("tasks"));
+            OwnedFd::from(tasks.or_else(|_| File::open(folder)).unwrap())
+        });
+        CgroupJoin::from_files(files).unwrap()
+    }
+
+    fn processes(&self) -> Vec<String> {
+        let read = |folder: &PathBuf| fs::read_to_string(folder.join("cgroup.procs")).unwrap();
+        self.folders.iter().map(|folder| read(folder).trim().replace('\n', " ")).collect()
     }
 }
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        fs::remove_dir(&self.0).unwrap();
+        for folder in &self.folders {
+            fs::remove_dir(folder).unwrap();
+        }
     }
 }
 
 #[test]
 fn the_cgroup_is_joined_first_and_seen_as_the_root() {
-    let Some(cgroup) = Cgroup::new("wharf-runtime-test") else {
-        eprintln!("skipped: no v1 pids hierarchy here");
-        return;
-    };
+    let cgroup = Cgroup::new();
     let sandbox = Sandbox::new();
     let (stdio, pipes) = pipes();
-    let script = "grep pids: /proc/self/cgroup; cat /sys/fs/cgroup/pids/tasks | head -1; \
-        echo 1 > /sys/fs/cgroup/pids/pids.max; mkdir /sys/fs/cgroup/x";
-    let container =
-        sandbox.create_in(&sandbox.spec(&["sh", "-c", script]), stdio, &PodNamespaces::default(), Some(cgroup.join()));
-    let container = container.unwrap();
-    let inside = fs::read_to_string(cgroup.0.join("cgroup.procs")).unwrap();
-    assert_eq!(inside.trim(), container.pid().to_string());
+    let script = "grep -E 'pids:|^0::' /proc/self/cgroup; for d in /sys/fs/cgroup /sys/fs/cgroup/*/; do \
+        test -d $d && mkdir $d/x; done; \
+        cat /sys/fs/cgroup/cgroup.procs /sys/fs/cgroup/*/cgroup.procs 2>/dev/null | sort -u | head -3";
+    let spec = sandbox.spec(&["sh", "-c", script]);
+    let container = sandbox.create_in(&spec, stdio, &PodNamespaces::default(), Some(cgroup.join())).unwrap();
+    let pid = container.pid().to_string();
+    assert!(cgroup.processes().iter().all(|inside| *inside == pid), "{:?}", cgroup.processes());
     container.start().unwrap();
     let output = pipes.wait(container.pidfd());
-    let mut lines = output.stdout.lines();
-    assert!(lines.next().unwrap().ends_with(":pids:/"), "{output:?}");
-    assert_eq!(lines.next(), Some("1"));
-    assert_eq!(output.stderr.matches("Read-only file system").count(), 2, "{output:?}");
+    let roots: Vec<_> = output.stdout.lines().filter(|line| line.contains(':')).collect();
+    assert_eq!(roots.len(), cgroup.folders.len(), "{output:?}");
+    assert!(roots.iter().all(|line| line.ends_with(":/")), "{output:?}");
+    assert!(output.stdout.lines().any(|line| line == "1"), "it sees itself in its cgroup: {output:?}");
+    let refused = output.stderr.lines().filter(|line| line.ends_with("Read-only file system")).count();
+    assert_eq!(refused, output.stderr.lines().count(), "{output:?}");
+    assert!(refused > 0);
+}
+
+#[test]
+fn a_further_process_joins_the_cgroup_too() {
+    let cgroup = Cgroup::new();
+    let sandbox = Sandbox::new();
+    let sleeper = sandbox.sleeper();
+    let process = serde_json::from_value(process(&["sleep", "1000"])).unwrap();
+    let (stdio, pipes) = pipes();
+    let request = ExecRequest { process: &process, stdio, cgroup: Some(cgroup.join()) };
+    let process = sleeper.container.exec(request).unwrap();
+    let pid = process.pid().to_string();
+    assert!(cgroup.processes().iter().all(|inside| *inside == pid), "{:?}", cgroup.processes());
+    process.kill(libc::SIGKILL).unwrap();
+    pipes.wait(process.pidfd());
+}
+
+#[test]
+fn without_a_cgroup_namespace_only_the_own_cgroup_is_seen() {
+    let cgroup = Cgroup::new();
+    let sandbox = Sandbox::new();
+    let (stdio, pipes) = pipes();
+    let script = "readlink /proc/self/ns/cgroup; ls -d /sys/fs/cgroup/wharf-* /sys/fs/cgroup/*/wharf-*";
+    let mut spec = sandbox.spec(&["sh", "-c", script]);
+    spec["linux"]["namespaces"].as_array_mut().unwrap().pop();
+    let container = sandbox.create_in(&spec, stdio, &PodNamespaces::default(), Some(cgroup.join())).unwrap();
+    container.start().unwrap();
+    let output = pipes.wait(container.pidfd());
+    let ours = fs::read_link("/proc/self/ns/cgroup").unwrap();
+    assert_eq!(output.stdout.trim(), ours.to_string_lossy(), "{output:?}");
 }
