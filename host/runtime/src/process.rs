@@ -6,6 +6,9 @@ use crate::container::signal_process;
 
 /// A process started inside a running container: a child of the caller, who waits for it with
 /// `waitid(P_PIDFD)` and so reaps it. Dropping this ends nothing.
+///
+/// It must be reaped also when the container has ended: the kernel holds the end of a container's first process back
+/// until every process of its PID namespace is reaped.
 #[derive(Debug)]
 pub struct Process {
     pub(crate) pid: i32,
