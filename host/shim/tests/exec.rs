@@ -1,4 +1,5 @@
 //! Further processes in a container, their streams and ends.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops where it fails")]
 
 mod common;
 

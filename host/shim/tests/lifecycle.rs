@@ -1,4 +1,5 @@
 //! Create, start, wait, logs, delete, shut down; and who is told.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops where it fails")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! What cgroups do to a container: memory, signals to all, freezing, changed limits.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops where it fails")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Each survives the one above: the shim its daemon, the cleaning its shim.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops where it fails")]
 
 mod common;
 
@@ -103,5 +104,35 @@ async fn a_shim_keeps_nothing_of_its_caller_and_cannot_be_overwritten() {
     assert_eq!(truncated.raw_os_error(), Some(libc::EROFS));
     let program = fs::metadata(env!("CARGO_BIN_EXE_containerd-shim-wharf-v1")).unwrap();
     assert_eq!(fs::metadata(proc.join("exe")).unwrap().ino(), program.ino(), "one file, one page cache");
+    pod.finish().await;
+}
+
+/// Kilobytes of a field of smaps_rollup.
+fn kilobytes(pid: u32, field: &str) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
+    let line = text.lines().find(|line| line.starts_with(field)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn an_idle_shim_is_small() {
+    let pod = Pod::ready("small").await;
+    pod.run(&Container::sh("web", "seq 20000; sleep 600")).await;
+    for round in 0..20 {
+        let id = format!("job{round}");
+        pod.run(&Container::sh(&id, "seq 100")).await;
+        pod.wait(&id, "").await;
+        pod.delete(&id, "").await.unwrap();
+    }
+    eventually("its own memory stays above 1.5 megabytes", || kilobytes(pod.shim_pid(), "Pss_Anon:") < 1536);
+    // A debug build's code is many times as large.
+    if !cfg!(debug_assertions) {
+        eventually("it stays above two megabytes", || kilobytes(pod.shim_pid(), "Pss:") < 2048);
+    }
+    println!(
+        "idle shim: {} kB, its own {} kB",
+        kilobytes(pod.shim_pid(), "Pss:"),
+        kilobytes(pod.shim_pid(), "Pss_Anon:")
+    );
     pod.finish().await;
 }

@@ -6,6 +6,7 @@ mod thread;
 mod time;
 
 use std::{
+    collections::HashSet,
     os::fd::OwnedFd,
     path::Path,
     sync::{
@@ -52,6 +53,8 @@ pub enum Format {
 struct Running {
     commands: Sender<Command>,
     wake: Arc<OwnedFd>,
+    /// Who has, or had, sources: nobody else waits for the thread.
+    owners: HashSet<u64>,
 }
 
 enum Command {
@@ -87,35 +90,42 @@ impl Logs {
             Format::Cri { stream, max_line } => Some(Lines::new(*stream, *max_line)),
             Format::Raw => None,
         };
-        self.send(Command::Add(Source { owner, fd, sink, lines }))
+        self.send(owner, Command::Add(Source { owner, fd, sink, lines }))
     }
 
     /// Waits until everything that the owner's processes have written is in its file, a second at most.
     pub async fn drain(&self, owner: u64) {
         let (done, drained) = oneshot::channel();
-        if self.is_running() && self.send(Command::Drain { owner, done }).is_ok() {
-            if tokio::time::timeout(DRAIN, drained).await.is_err() {
-                tracing::warn!("the log's disk is slow: an exit is reported before the last lines are written");
-            }
+        if self.has(owner)
+            && self.send(owner, Command::Drain { owner, done }).is_ok()
+            && tokio::time::timeout(DRAIN, drained).await.is_err()
+        {
+            tracing::warn!("the log's disk is slow: an exit is reported before the last lines are written");
         }
     }
 
     /// Writes what is there and closes the owner's sources, also when somebody could still write.
     pub fn remove(&self, owner: u64) {
-        if self.is_running() {
-            drop(self.send(Command::Remove { owner }));
+        if self.has(owner) {
+            drop(self.send(owner, Command::Remove { owner }));
         }
     }
 
-    fn is_running(&self) -> bool {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    fn has(&self, owner: u64) -> bool {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.as_ref().is_some_and(|running| running.owners.contains(&owner))
     }
 
-    fn send(&self, command: Command) -> Result<()> {
+    fn send(&self, owner: u64, command: Command) -> Result<()> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let running = match &mut *running {
             Some(running) => running,
             none => none.insert(Running::start()?),
+        };
+        match command {
+            Command::Add(_) => running.owners.insert(owner),
+            Command::Remove { .. } => running.owners.remove(&owner),
+            Command::Drain { .. } => false,
         };
         running.commands.send(command).map_err(|_| Error::internal("the log thread has ended"))?;
         rustix::io::write(&running.wake, &1u64.to_ne_bytes())
@@ -138,7 +148,7 @@ impl Running {
             .stack_size(STACK)
             .spawn(move || writer.run())
             .step(|| "start the log thread".into())?;
-        Ok(Self { commands, wake })
+        Ok(Self { commands, wake, owners: HashSet::new() })
     }
 }
 
