@@ -1,3 +1,125 @@
 //! Every number of SPECIFICATION.md, ours and a peer's in one run.
+//!
+//! All runtimes are asked the same by the same client over a connection that stays open, in alternation, so that what
+//! else the machine does falls on all of them. Without `--ours` a private daemon is started from the binaries beside
+//! this program, and ended again.
+#![forbid(unsafe_code)]
 
-fn main() {}
+mod args;
+mod machine;
+mod native;
+mod pods;
+mod process;
+mod report;
+mod rows;
+mod stats;
+mod subject;
+mod targets;
+
+use std::{fs, process::ExitCode};
+
+use anyhow::{Context as _, Result};
+use clap::Parser as _;
+use wharf_testkit::{Auth, Daemon, DaemonOptions, Kind, Registry, busybox};
+
+use self::{
+    args::{Arguments, Measure},
+    report::Report,
+    rows::Plan,
+    subject::Subject,
+};
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
+    wharf_testkit::root()?;
+    let mut report = Report::new(machine::describe());
+    if arguments.wants(Measure::PluginCall) {
+        report.add(rows::plugin_call(arguments.calls())?);
+    }
+    if arguments.asks_a_daemon() {
+        let daemon = match &arguments.ours {
+            Some(_) => None,
+            None => Some(Daemon::start(&DaemonOptions {
+                name: "bench".into(),
+                log_level: "warn".into(),
+                ..DaemonOptions::default()
+            })?),
+        };
+        let measured = measure(arguments, daemon.as_ref(), &mut report);
+        measured.with_context(|| daemon.as_ref().map_or_else(String::new, |daemon| daemon.log_tail(20)))?;
+        if let Some(mut daemon) = daemon {
+            daemon.stop()?;
+        }
+    }
+    report.judge();
+    println!("{report}");
+    if let Some(path) = &arguments.json {
+        fs::write(path, report.json()?).with_context(|| format!("write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn measure(arguments: &Arguments, daemon: Option<&Daemon>, report: &mut Report) -> Result<()> {
+    // Lives until the images are pulled: they come from this process, over loopback, without TLS.
+    let mut served = None;
+    let image = match &arguments.image {
+        Some(name) => name.clone(),
+        None => {
+            let registry = Registry::start(Auth::Open)?;
+            registry.add("bench/busybox", "latest", &busybox(Kind::Docker)?);
+            let name = format!("{}/bench/busybox:latest", registry.address());
+            served = Some(registry);
+            name
+        }
+    };
+    let mut subjects = subjects(arguments, daemon).await?;
+    for subject in &mut subjects {
+        report.name(subject.name(), subject.version());
+        subject.pull(&image).await.with_context(|| format!("{}: pull {image}", subject.name()))?;
+    }
+    drop(served);
+    let logs = tempfile::tempdir().context("make a folder for logs")?;
+    let plan = Plan { image, logs: logs.path().to_owned(), runs: arguments.runs(), execs: arguments.execs() };
+    let mut result = Ok(());
+    for (wanted, row) in
+        [(Measure::Up, rows::Kind::Up), (Measure::Exec, rows::Kind::Exec), (Measure::Memory, rows::Kind::Memory)]
+    {
+        if arguments.wants(wanted) && result.is_ok() {
+            result = rows::run(row, &mut subjects, &plan).await.map(|rows| report.add(rows));
+        }
+    }
+    if let Some(image) = arguments.pull.as_deref().filter(|_| result.is_ok()) {
+        result = rows::pull(&mut subjects, image, arguments.pulls()).await.map(|rows| report.add(rows));
+    }
+    for subject in &mut subjects {
+        // Also after a failure: nothing of the bench stays behind in a peer.
+        let swept = subject.sweep().await.with_context(|| format!("{}: remove what is left", subject.name()));
+        if result.is_ok() {
+            result = swept;
+        }
+    }
+    result
+}
+
+async fn subjects(arguments: &Arguments, daemon: Option<&Daemon>) -> Result<Vec<Subject>> {
+    let (socket, pid) = match (&arguments.ours, daemon) {
+        (Some(socket), _) => (socket.clone(), arguments.daemon_pid),
+        (None, Some(daemon)) => (daemon.socket(), daemon.pid()),
+        (None, None) => anyhow::bail!("no daemon of ours"),
+    };
+    let mut subjects = vec![Subject::connect("wharf", &socket, pid).await?];
+    for (name, socket) in &arguments.peers {
+        subjects.push(Subject::connect(name, socket, None).await?);
+    }
+    Ok(subjects)
+}

@@ -1,0 +1,111 @@
+use serde::Serialize;
+
+use crate::rows::Row;
+
+/// A promise of SPECIFICATION.md.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Target {
+    /// Its number there.
+    pub number: &'static str,
+    pub row: &'static str,
+    pub check: Check,
+}
+
+/// What the median must be.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Check {
+    /// Ours, in the row's unit.
+    Under(f64),
+    /// Of a difference that the row has as a column of its own.
+    DifferenceUnder(f64),
+    /// Each peer's divided by ours.
+    PeersOverOurs(f64),
+}
+
+/// A target and what became of it in this run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verdict {
+    pub target: Target,
+    pub promise: String,
+    /// None: not measured in this run.
+    pub measured: Option<f64>,
+    pub met: Option<bool>,
+}
+
+/// All promises that have a row.
+const TARGETS: &[Target] = &[
+    Target { number: "5.1", row: "up", check: Check::Under(20.0) },
+    Target { number: "5.1", row: "up", check: Check::Under(6.0) },
+    Target { number: "5.1", row: "up", check: Check::PeersOverOurs(4.0) },
+    Target { number: "5.2", row: "exec", check: Check::Under(4.0) },
+    Target { number: "5.3", row: "memory-10", check: Check::PeersOverOurs(3.0) },
+    Target { number: "5.4", row: "plugin-prepare", check: Check::DifferenceUnder(20.0) },
+    Target { number: "5.4", row: "plugin-mounts", check: Check::DifferenceUnder(20.0) },
+    Target { number: "5.4", row: "plugin-remove", check: Check::DifferenceUnder(20.0) },
+    Target { number: "5.5", row: "pull", check: Check::Under(5.0) },
+    Target { number: "5.5", row: "pull-cpu", check: Check::Under(5.0) },
+];
+
+/// Holds the rows to the promises.
+pub fn judge(rows: &[Row]) -> Vec<Verdict> {
+    TARGETS.iter().map(|target| verdict(*target, rows.iter().find(|row| row.id == target.row))).collect()
+}
+
+fn verdict(target: Target, row: Option<&Row>) -> Verdict {
+    let ours = row.and_then(|row| row.of.first()).map(|(_, summary)| summary.median);
+    let measured = match target.check {
+        Check::Under(_) => ours,
+        Check::DifferenceUnder(_) => {
+            row.and_then(|row| row.of.iter().find(|(name, _)| name == "difference")).map(|(_, summary)| summary.median)
+        }
+        // Of several peers the best one counts.
+        Check::PeersOverOurs(_) => row.zip(ours).and_then(|(row, ours)| {
+            row.of.iter().skip(1).map(|(_, summary)| summary.median / ours).min_by(f64::total_cmp)
+        }),
+    };
+    let (unit, what) = row.map_or(("", target.row), |row| (row.unit, row.what));
+    let (promise, met) = match target.check {
+        Check::Under(limit) | Check::DifferenceUnder(limit) => {
+            let more = if matches!(target.check, Check::DifferenceUnder(_)) { " more than native" } else { "" };
+            (format!("{what}: under {limit} {unit}{more}"), measured.map(|value| value < limit))
+        }
+        Check::PeersOverOurs(factor) => {
+            (format!("{what}: under 1/{factor} of the peer's"), measured.map(|value| value > factor))
+        }
+    };
+    Verdict { target, promise, measured, met }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::Summary;
+
+    fn row(id: &'static str, medians: &[(&str, f64)]) -> Row {
+        let of = medians.iter().map(|(name, value)| ((*name).to_owned(), Summary::of(vec![*value]).unwrap())).collect();
+        Row { id, what: id, unit: "ms", of }
+    }
+
+    #[test]
+    fn medians_are_held_to_promises_and_the_best_peer_counts() {
+        let rows = [
+            row("up", &[("wharf", 10.0), ("slow", 400.0), ("quick", 30.0)]),
+            row("plugin-mounts", &[("wasm", 30.0), ("native", 1.0), ("difference", 19.0)]),
+        ];
+        let met = |number: &str, row: &str| -> Vec<Option<bool>> {
+            let all = judge(&rows);
+            all.iter().filter(|v| (v.target.number, v.target.row) == (number, row)).map(|v| v.met).collect()
+        };
+        assert_eq!(met("5.1", "up"), [Some(true), Some(false), Some(false)]);
+        assert_eq!(met("5.4", "plugin-mounts"), [Some(true)]);
+        assert_eq!(met("5.2", "exec"), [None], "what was not measured is not judged");
+    }
+
+    #[test]
+    fn without_a_peer_nothing_is_said_of_peers() {
+        let all = judge(&[row("memory-10", &[("wharf", 10.0)])]);
+        let memory = all.iter().find(|verdict| verdict.target.row == "memory-10").unwrap();
+        assert_eq!((memory.measured, memory.met), (None, None));
+    }
+}
