@@ -106,7 +106,6 @@ fn make(request: CreateRequest<'_>) -> Result<Container> {
     if spec.root().as_ref().and_then(|root| root.readonly()) == Some(true) {
         program.step("make the root read-only", Op::ReadonlyRoot);
     }
-    plan.limits(&mut program)?;
     program.step("change the root", Op::Pivot);
     match spec.linux().as_ref().and_then(|linux| linux.rootfs_propagation().as_deref()).unwrap_or("") {
         "shared" | "rshared" => program.step("share the root", Op::ShareRoot),

@@ -72,7 +72,6 @@ pub(crate) fn exec(container: &Container, request: ExecRequest<'_>) -> Result<Pr
     program.step("clone into the container", Op::Fork { flags: 0 });
     program.step("start a session", Op::Session);
     plan.stdio(stdio, &mut program)?;
-    plan.limits(&mut program)?;
     let mut warnings = plan.become_user(&mut program)?;
     plan.execute(&mut program)?;
 

@@ -69,11 +69,6 @@ impl ProcessPlan<'_> {
         Ok(())
     }
 
-    /// Resource limits.
-    pub(crate) fn limits(&self, program: &mut Program) -> Result<()> {
-        plan_limits(self.process.rlimits().as_deref().unwrap_or_default(), program)
-    }
-
     /// Everything that turns the child into the process but the exec. Returns what this node does not have.
     pub(crate) fn become_user(&self, program: &mut Program) -> Result<Vec<String>> {
         let mut warnings = Vec::new();
@@ -87,12 +82,14 @@ impl ProcessPlan<'_> {
         let (uid, gid) = (credentials.uid, credentials.gid);
         program.step("umask", Op::Umask(self.process.user().umask().unwrap_or(0o022) & 0o777));
         program.step(&chdir, Op::Directory { path: path.clone(), again: false });
+        // A limit on open files must not be met by what the container never sees, and raising one needs the root.
+        program.step("close other files", Op::CloseAll);
+        plan_limits(self.process.rlimits().as_deref().unwrap_or_default(), program)?;
         program.step(format!("become user {uid}:{gid}"), Op::Credentials(credentials));
         program.step(&chdir, Op::Directory { path, again: true });
         if self.process.no_new_privileges() == Some(true) {
             program.step("set no_new_privs", Op::NoNewPrivileges);
         }
-        program.step("close other files", Op::CloseAll);
         Ok(warnings)
     }
 

@@ -46,7 +46,7 @@ pub(super) fn overlay(layers: &Layers<'_>) -> Result<OwnedFd> {
                 check(&mount, layers)?;
                 return Ok(mount);
             }
-            // What this kernel does not know yet, it calls invalid. The first word is kept: it is the best reason.
+            // What this kernel does not know yet, it calls invalid or not supported. The first word is kept: it is the best reason.
             Err(Failure { unknown: true, error }) => last = last.or(Some(error)),
             Err(Failure { unknown: false, error }) => return Err(error),
         }
@@ -88,7 +88,10 @@ fn by_option(
     let number = context.as_raw_fd();
     let fail = |what: String| {
         let context = &context;
-        move |errno| Failure { unknown: errno == Errno(libc::EINVAL), error: explain(context, what, errno) }
+        move |errno| Failure {
+            unknown: matches!(errno, Errno(libc::EINVAL | libc::EOPNOTSUPP)),
+            error: explain(context, what, errno),
+        }
     };
 
     sys::configure_string(number, c"source", c"overlay").map_err(fail("set overlay source".into()))?;

@@ -27,7 +27,11 @@ fn every_way_gives_the_same_root_and_touches_no_mount_table() {
         let (folder, lowers) = layers(127);
         let upper = Upper { upper: Path::new("upper"), work: Path::new("work"), volatile: true };
         let asked = Layers { beneath: folder.path(), lowers: &lowers, upper: Some(upper) };
-        let mount = way(&asked).unwrap();
+        let mount = match way(&asked) {
+            // The last way is every kernel's; a better one that this kernel has not must say so.
+            Err(Failure { unknown: true, .. }) if !std::ptr::fn_addr_eq(way, WAYS[2]) => continue,
+            other => other.unwrap(),
+        };
         check(&mount, &asked).unwrap();
         let read = |path: &str| read_inside(mount.as_fd(), Path::new(path), 100).unwrap();
         assert_eq!(read("name").unwrap(), b"0", "the nearest layer wins");

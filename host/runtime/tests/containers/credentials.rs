@@ -124,6 +124,8 @@ fn limits_are_set_and_clamped_with_a_word() {
         { "type": "RLIMIT_CORE", "soft": 0, "hard": 0 },
     ]);
     assert_eq!(sandbox.run(&spec).ok(), "100\n200\n0");
+    spec["process"]["rlimits"] = json!([{ "type": "RLIMIT_NOFILE", "soft": 4, "hard": 4 }]);
+    assert_eq!(sandbox.run(&spec).ok().lines().next(), Some("4"), "what is ours does not count");
 
     spec["process"]["rlimits"] = json!([{ "type": "RLIMIT_NOFILE", "soft": 300, "hard": 200 }]);
     assert!(sandbox.refusal(&spec).to_string().contains("soft limit 300 is above hard limit 200"));
