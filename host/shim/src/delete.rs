@@ -33,11 +33,22 @@ const END: Duration = Duration::from_secs(5);
 /// What a container gets whose end nobody saw: killed.
 const KILLED: i32 = 137;
 
-/// Kills the shim should it still run, its containers, and removes cgroups, pin and socket; prints a
-/// `DeleteResponse`. Everything is tried; the first failure is reported. Again is success.
+/// Cleans up and prints a `DeleteResponse`.
 pub fn delete(args: &Args) -> Result<()> {
-    let bundle = &args.bundle;
-    let mut done = end_shim(bundle, &args.id);
+    clean(&args.bundle, &args.id)?;
+    let response = DeleteResponse {
+        exit_status: KILLED.unsigned_abs(),
+        exited_at: Some(timestamp(now_nanos())).into(),
+        ..DeleteResponse::default()
+    };
+    let bytes = response.write_to_bytes().step(|| "encode the answer".into())?;
+    io::stdout().write_all(&bytes).step(|| "print the answer".into())
+}
+
+/// Kills the shim should it still run, its containers, and removes cgroups, pin and socket. Everything is
+/// tried; the first failure is reported. Again is success.
+pub fn clean(bundle: &Path, id: &str) -> Result<()> {
+    let mut done = end_shim(bundle, id);
     let record = Record::read(bundle)?;
     if !record.containers.is_empty() || record.cgroup_parent.is_some() {
         let hierarchies = Hierarchies::detect()?;
@@ -53,14 +64,7 @@ pub fn delete(args: &Args) -> Result<()> {
     }
     done = done.and(remove(&socket_of(bundle)));
     done?;
-    remove(&bundle.join("shim.json"))?;
-    let response = DeleteResponse {
-        exit_status: KILLED.unsigned_abs(),
-        exited_at: Some(timestamp(now_nanos())).into(),
-        ..DeleteResponse::default()
-    };
-    let bytes = response.write_to_bytes().step(|| "encode the answer".into())?;
-    io::stdout().write_all(&bytes).step(|| "print the answer".into())
+    remove(&bundle.join("shim.json"))
 }
 
 /// The process of `shim.pid`, if it is this pod's shim: it hangs, or nobody would ask us.

@@ -26,6 +26,7 @@ use wharf_shim_api::address_of;
 
 use crate::{
     args::{Args, NAME},
+    delete::clean,
     self_exec::read_only_self,
 };
 
@@ -42,6 +43,8 @@ pub fn start(args: &Args) -> Result<()> {
     let socket = socket_of(&args.bundle);
     let address = address_of(&socket);
     if UnixStream::connect(&socket).is_err() {
+        // A server before us has died: what its record names has nobody else to take it away.
+        clean(&args.bundle, &args.id)?;
         let listener = listen(&socket)?;
         write(&args.bundle.join("address"), &address)?;
         let pid = spawn(args, listener.into())?;

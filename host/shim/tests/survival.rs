@@ -107,6 +107,26 @@ async fn a_shim_keeps_nothing_of_its_caller_and_cannot_be_overwritten() {
     pod.finish().await;
 }
 
+#[tokio::test]
+async fn a_second_start_finds_the_first() {
+    let pod = Pod::ready("twice").await;
+    let pid = pod.shim_pid();
+    assert_eq!(pod.start_again("2"), pod.address);
+    let parameters: serde_json::Value = serde_json::from_str(&pod.start_again("4")).unwrap();
+    assert_eq!(parameters, serde_json::json!({ "version": 3, "address": pod.address, "protocol": "ttrpc" }));
+    assert_eq!(pod.shim_pid(), pid);
+    // One that was killed leaves its socket and a container; the next takes its place and them away.
+    let container = pod.run(&Container::sh("web", "trap '' TERM; sleep 600 & wait; sleep 600")).await;
+    kill(shim(&pod), Signal::SIGKILL).unwrap();
+    gone(pid);
+    assert_eq!(pod.start_again(""), pod.address);
+    assert_ne!(pod.shim_pid(), pid);
+    gone(container);
+    assert!(!pod.bundle.join("shim.json").exists());
+    pod.delete_dead();
+    pod.assert_nothing_left();
+}
+
 /// Kilobytes of a field of smaps_rollup.
 fn kilobytes(pid: u32, field: &str) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();

@@ -235,6 +235,14 @@ impl Pod {
         self.assert_nothing_left();
     }
 
+    /// What another `start` prints; the version is what containerd says that it understands.
+    pub fn start_again(&self, version: &str) -> String {
+        let mut command = command(&self.id, &self.bundle, &self.dir.path().join("daemon.sock"));
+        let output = command.arg("start").env("MAX_SHIM_VERSION", version).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// What the shim's own `delete` prints.
     pub fn delete_dead(&self) -> Vec<u8> {
         let output =
