@@ -8,6 +8,9 @@ use std::{
 
 const TARGET: &str = "wasm32-wasip2";
 
+/// A guest's own stack, in its memory. The default of 1 MiB would be most of what an instance has to reset.
+const STACK: usize = 128 << 10;
+
 /// What the inner cargo may see of our environment. All else (`RUSTFLAGS`, `CARGO_PROFILE_…`, a wrapper that clippy put
 /// there) is meant for the host and would change the guests.
 const KEPT: [&str; 16] = [
@@ -59,6 +62,7 @@ pub fn build(guests: &[Guest]) {
         cargo.args(["--package", &guest.package]);
     }
     cargo.env_clear().envs(env::vars().filter(|(name, _)| kept(name)));
+    cargo.env("CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS", format!("-Clink-arg=-zstack-size={STACK}"));
     match cargo.status() {
         Ok(status) if status.success() => {}
         Ok(status) => fail(&format!("building the guests failed: {status}")),

@@ -62,7 +62,7 @@ pub struct Grants {
 /// What one call may use. A call that needs more fails, and with it the operation it was made for.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Limits {
-    /// Linear memory of all the component's modules together, in bytes.
+    /// Linear memory of all the component's modules together, in bytes; each alone has 1 GiB at most.
     pub memory: usize,
     /// For each function by its WIT name, how long a call may take, host functions included.
     pub deadlines: BTreeMap<String, Duration>,

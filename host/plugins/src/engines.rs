@@ -40,15 +40,16 @@ impl Engines {
         Ok(Self { pooled: None, on_demand: OnceLock::new(), ticker, turns, key })
     }
 
-    /// Loads native code into the engine that has room for it.
+    /// Loads native code into the pool, or into the engine without one when it needs more than a slot has.
+    ///
+    /// # Errors
+    /// When the code was not made for these engines.
     pub(crate) fn load(&self, native: &Native) -> wasmtime::Result<Component> {
-        if let Some(pooled) = &self.pooled {
-            let component = native.load(pooled)?;
-            if fits(&component) {
-                return Ok(component);
-            }
+        match self.pooled.as_ref().map(|pooled| native.load(pooled)) {
+            Some(Ok(component)) => Ok(component),
+            // The pool refuses both what is too large and what is not for us; the other engine only the latter.
+            Some(Err(_)) | None => native.load(self.on_demand()?),
         }
-        native.load(self.on_demand()?)
     }
 
     fn on_demand(&self) -> wasmtime::Result<&Engine> {
@@ -68,15 +69,4 @@ impl Drop for Engines {
     fn drop(&mut self) {
         self.ticker.end();
     }
-}
-
-/// Whether the pool's slots are large enough. How many core instances there are is not known before one is made, but
-/// each beyond the usual four has a memory or a table of its own.
-fn fits(component: &Component) -> bool {
-    component.resources_required().is_some_and(|needs| {
-        needs.num_memories <= wharf_engine::MEMORIES
-            && needs.num_tables <= wharf_engine::TABLES
-            && needs.max_initial_table_size.unwrap_or(0) <= wharf_engine::TABLE_ELEMENTS as u64
-            && needs.max_initial_memory_size.unwrap_or(0).saturating_mul(65536) <= wharf_engine::MEMORY as u64
-    })
 }

@@ -17,6 +17,8 @@ struct Busy {
     all: bool,
     /// Calls that want everything: new calls for a layer let them go first.
     wanted: usize,
+    /// Without any, nobody is woken: that would be a system call in each call.
+    waiting: usize,
 }
 
 /// What one call has for itself.
@@ -34,11 +36,13 @@ impl OneAtATime {
         if layer.is_none() {
             busy.wanted += 1;
         }
+        busy.waiting += 1;
         let left = deadline.saturating_duration_since(Instant::now());
         let (mut busy, waited) = self
             .changed
             .wait_timeout_while(busy, left, |busy| !busy.free(layer))
             .unwrap_or_else(PoisonError::into_inner);
+        busy.waiting -= 1;
         if layer.is_none() {
             busy.wanted -= 1;
         }
@@ -78,8 +82,9 @@ impl Drop for Held<'_> {
             Some(layer) => drop(busy.layers.remove(&layer)),
             None => busy.all = false,
         }
-        drop(busy);
-        self.of.changed.notify_all();
+        if busy.waiting > 0 {
+            self.of.changed.notify_all();
+        }
     }
 }
 

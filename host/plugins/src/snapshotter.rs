@@ -11,8 +11,9 @@ use crate::{
 
 /// A snapshotter plugin that is loaded and fit for this node.
 ///
-/// Every method makes one call into the component and blocks until it ends, which is at the function's deadline at the
-/// latest: call them on blocking threads. Calls for one layer wait for each other, [`layers`](Self::layers) for all.
+/// Every method makes one call into the component and blocks until it ends: call them on blocking threads. Calls for one
+/// layer wait for each other, [`layers`](Self::layers) for all; the function's deadline bounds the wait and, anew, the
+/// call itself.
 ///
 /// Errors say `plugin NAME: FUNCTION layer ID: ` and why. Their kind is the plugin's own code, or `DeadlineExceeded`,
 /// `Exhausted` (a limit of the call), `Internal` (a trap), `Cancelled` (the daemon is stopping), `DataLoss` (an answer

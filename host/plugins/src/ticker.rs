@@ -10,7 +10,7 @@ use std::{
 use wasmtime::Engine;
 
 /// How often a running guest is asked whether its time is over.
-const TICK: Duration = Duration::from_millis(5);
+const TICK: Duration = Duration::from_millis(10);
 
 /// How long it ticks on after the last call, so that a burst of calls wakes no thread.
 const LINGER: Duration = Duration::from_secs(1);

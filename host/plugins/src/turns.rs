@@ -5,8 +5,14 @@ use std::{
 
 /// So many at a time, the others wait.
 pub(crate) struct Turns {
-    free: Mutex<usize>,
+    state: Mutex<State>,
     freed: Condvar,
+}
+
+struct State {
+    free: usize,
+    /// Without any, nobody is woken: that would be a system call in each call.
+    waiting: usize,
 }
 
 /// One of them; given back when dropped.
@@ -16,27 +22,33 @@ pub(crate) struct Turn<'a>(&'a Turns);
 
 impl Turns {
     pub(crate) fn new(count: usize) -> Self {
-        Self { free: Mutex::new(count), freed: Condvar::new() }
+        Self { state: Mutex::new(State { free: count, waiting: 0 }), freed: Condvar::new() }
     }
 
     /// None: nothing was free until the deadline.
     pub(crate) fn take(&self, deadline: Instant) -> Option<Turn<'_>> {
         let left = deadline.saturating_duration_since(Instant::now());
-        let (mut free, _) =
-            self.freed.wait_timeout_while(self.lock(), left, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
-        *free = free.checked_sub(1)?;
+        let mut state = self.lock();
+        state.waiting += 1;
+        let (mut state, _) =
+            self.freed.wait_timeout_while(state, left, |state| state.free == 0).unwrap_or_else(PoisonError::into_inner);
+        state.waiting -= 1;
+        state.free = state.free.checked_sub(1)?;
         Some(Turn(self))
     }
 
-    fn lock(&self) -> MutexGuard<'_, usize> {
-        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        *self.0.lock() += 1;
-        self.0.freed.notify_one();
+        let mut state = self.0.lock();
+        state.free += 1;
+        if state.waiting > 0 {
+            self.0.freed.notify_one();
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Compiled code is our own or it is made again.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod common;
 
 use std::{
@@ -124,6 +126,19 @@ fn what_is_no_plugin_says_why() {
     fs::remove_file(&file).unwrap();
     let error = node.open().snapshotter("overlayfs").unwrap_err().to_string();
     assert!(error.contains("it.wasm: No such file"), "{error}");
+}
+
+/// A component whose one module has three memories: more than a slot of the pool has.
+const LARGE: &[u8] = b"\0asm\x0d\0\x01\0\x01\x11\0asm\x01\0\0\0\x05\x07\x03\0\x01\0\x01\0\x01\x02\x04\x01\0\0\0";
+
+#[test]
+fn what_is_too_large_for_the_pool_is_loaded_all_the_same() {
+    let mut node = Node::overlayfs().cold();
+    let file = node.path("large.wasm");
+    fs::write(&file, LARGE).unwrap();
+    node.config.plugins[0].wasm = Wasm::File(file);
+    let error = node.open().snapshotter("overlayfs").unwrap_err().to_string();
+    assert!(error.contains("it is a component, but no plugin"), "{error}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! A component that does its worst, and what the host makes of it.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod common;
 
 use std::{

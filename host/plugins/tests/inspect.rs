@@ -1,5 +1,7 @@
 //! Looking at a component without a daemon.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod common;
 
 use wharf_plugins::{Kind, check_config, inspect};

@@ -1,5 +1,7 @@
 //! The overlayfs plugin that ships, as a component, on a real disk.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod common;
 
 use std::{

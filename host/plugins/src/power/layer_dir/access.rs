@@ -4,7 +4,9 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, Gid, Mode, OFlags, RenameFlags, Stat, Uid, XattrFlags, chmod, chownat, fstat, mkdirat, openat},
+    fs::{
+        AtFlags, Gid, Mode, OFlags, RenameFlags, Stat, Uid, XattrFlags, chmod, chownat, fchmod, fstat, mkdirat, openat,
+    },
     io::Errno,
 };
 
@@ -25,16 +27,17 @@ impl LayerDir {
         valid(at, access)?;
         let make = || -> io::Result<()> {
             let (above, name) = self.make_above(at)?;
-            match mkdirat(&above, &name, Mode::RWXU) {
+            // Often right at once; what the umask or the mode's upper bits leave to do is done below.
+            match mkdirat(&above, &name, Mode::from_raw_mode(access.mode & 0o777)) {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(error) => return Err(error.into()),
             }
-            let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::PATH | OFlags::CLOEXEC;
+            let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
             let dir = match openat(&above, &name, flags, Mode::empty()) {
                 Err(Errno::NOTDIR | Errno::LOOP) => return Err(Errno::EXIST.into()),
                 dir => dir?,
             };
-            apply(&dir, &fstat(&dir)?, access)
+            apply(&dir, &fstat(&dir)?, access, |mode| fchmod(&dir, mode))
         };
         make().map_err(|error| io_fault(&format!("make {at}"), &error))
     }
@@ -47,7 +50,8 @@ impl LayerDir {
     pub(super) fn set_access(&self, at: &Place, access: Access) -> Result<(), Fault> {
         valid(at, access)?;
         let found = self.find(at)?;
-        apply(&found.fd, &found.stat, access).map_err(|error| io_fault(&format!("change {at}"), &error))
+        let by_name = |mode| chmod(through_proc(&found.fd), mode);
+        apply(&found.fd, &found.stat, access, by_name).map_err(|error| io_fault(&format!("change {at}"), &error))
     }
 
     pub(super) fn get_xattr(&self, at: &Place, name: &str) -> Result<Option<Vec<u8>>, Fault> {
@@ -84,20 +88,25 @@ impl LayerDir {
 }
 
 /// Owner first: a change of owner clears setuid bits. What is right already is left alone.
-pub(super) fn apply(fd: impl AsFd, stat: &Stat, access: Access) -> io::Result<()> {
+fn apply(
+    fd: impl AsFd,
+    stat: &Stat,
+    access: Access,
+    chmod: impl FnOnce(Mode) -> rustix::io::Result<()>,
+) -> io::Result<()> {
     let owned = (stat.st_uid, stat.st_gid) == (access.uid, access.gid);
     if !owned {
         let (uid, gid) = (Uid::from_raw(access.uid), Gid::from_raw(access.gid));
         chownat(&fd, "", Some(uid), Some(gid), AtFlags::EMPTY_PATH)?;
     }
     if !owned || stat.st_mode & 0o7777 != access.mode {
-        chmod(through_proc(&fd), Mode::from_raw_mode(access.mode))?;
+        chmod(Mode::from_raw_mode(access.mode))?;
     }
     Ok(())
 }
 
 /// A descriptor that was not opened (`O_PATH`) is reached for some calls only by this name.
-pub(super) fn through_proc(fd: impl AsFd) -> String {
+fn through_proc(fd: impl AsFd) -> String {
     format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())
 }
 

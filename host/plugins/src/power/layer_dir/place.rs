@@ -53,18 +53,20 @@ impl LayerDir {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             found => return found,
         }
-        let (above, _) = split(at);
+        let (above, name) = split(at);
         let mut path = PathBuf::from(".");
-        let mut dir = self.open_path(&path, OFlags::DIRECTORY | OFlags::PATH)?;
-        for name in above.components().skip(1) {
-            match mkdirat(&dir, name.as_os_str(), Mode::RWXU) {
+        let mut dir: Option<OwnedFd> = None;
+        for part in above.components().skip(1) {
+            let parent = dir.as_ref().map_or_else(|| self.root.as_fd(), |dir| dir.as_fd());
+            match mkdirat(parent, part.as_os_str(), Mode::RWXU) {
                 Ok(()) | Err(rustix::io::Errno::EXIST) => {}
                 Err(error) => return Err(error.into()),
             }
-            path.push(name);
-            dir = self.open_path(&path, OFlags::DIRECTORY | OFlags::PATH)?;
+            path.push(part);
+            dir = Some(self.open_path(&path, OFlags::DIRECTORY | OFlags::PATH)?);
         }
-        self.above(at)
+        // A layer's directory is in the folder itself, which is there.
+        dir.map_or_else(|| self.above(at), |dir| Ok((dir, name)))
     }
 
     pub(super) fn open_at(&self, at: &Place, flags: OFlags) -> io::Result<OwnedFd> {
