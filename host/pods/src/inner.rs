@@ -7,6 +7,7 @@ use std::{
 use tokio::sync::watch;
 use wharf_cgroups::Hierarchies;
 use wharf_error::{Error, Kind, Result};
+use wharf_images::Images;
 use wharf_snapshots::Snapshots;
 use wharf_store::Store;
 
@@ -29,6 +30,7 @@ pub(crate) struct Inner {
     pub(crate) config: PodsConfig,
     pub(crate) store: Store,
     pub(crate) snapshots: Snapshots,
+    pub(crate) images: Images,
     pub(crate) cgroups: Hierarchies,
     pub(crate) operations: Operations,
     pods: RwLock<BTreeMap<String, Arc<PodEntry>>>,
@@ -101,11 +103,18 @@ impl Pods {
 // === impl Inner ===
 
 impl Inner {
-    pub(crate) fn new(config: PodsConfig, store: Store, snapshots: Snapshots, cgroups: Hierarchies) -> Self {
+    pub(crate) fn new(
+        config: PodsConfig,
+        store: Store,
+        snapshots: Snapshots,
+        images: Images,
+        cgroups: Hierarchies,
+    ) -> Self {
         Self {
             config,
             store,
             snapshots,
+            images,
             cgroups,
             operations: Operations::new(),
             pods: RwLock::default(),

@@ -6,6 +6,7 @@ use futures::future::join_all;
 use tracing::Instrument as _;
 use wharf_cgroups::Hierarchies;
 use wharf_error::Result;
+use wharf_images::Images;
 use wharf_snapshots::{Kind, Snapshots};
 use wharf_store::Store;
 
@@ -33,9 +34,9 @@ impl Pods {
     /// # Errors
     ///
     /// Only where the books themselves or the control groups cannot be read.
-    pub async fn open(config: PodsConfig, store: Store, snapshots: Snapshots) -> Result<Self> {
+    pub async fn open(config: PodsConfig, store: Store, snapshots: Snapshots, images: Images) -> Result<Self> {
         let cgroups = Hierarchies::detect()?;
-        let inner = Arc::new(Inner::new(config, store, snapshots, cgroups));
+        let inner = Arc::new(Inner::new(config, store, snapshots, images, cgroups));
         inner.take_over_boot().await?;
         let prefix = wharf_store::prefix(&inner.config.namespace);
         let (pods, containers) =
@@ -229,8 +230,21 @@ impl Inner {
         .await
     }
 
-    /// Snapshots of containers that no row knows: a daemon was killed between the two books.
     async fn sweep(&self) {
+        self.sweep_snapshots().await;
+        // Whatever a shim runs is in our books, and so is its root: no layer without a row is in use.
+        match self.snapshots.sweep(&HashSet::new()).await {
+            Ok(swept) => {
+                if !(swept.set_aside.is_empty() && swept.removed.is_empty() && swept.broken.is_empty()) {
+                    tracing::warn!(?swept, "layers and books did not agree");
+                }
+            }
+            Err(error) => tracing::error!(%error, "compare the layers with the books"),
+        }
+    }
+
+    /// Snapshots of containers that no row knows: a daemon was killed between the two books.
+    async fn sweep_snapshots(&self) {
         let known: HashSet<String> = self.all_container_ids();
         let namespace = &self.config.namespace;
         let listed = match self.snapshots.list(namespace).await {
@@ -241,7 +255,11 @@ impl Inner {
             let key = &snapshot.key;
             let of_container = key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit());
             // Made before this daemon answered its first request, or its container would be in the books.
-            if snapshot.kind == Kind::Active && of_container && !known.contains(key) && self.container_entry(key).is_err() {
+            if snapshot.kind == Kind::Active
+                && of_container
+                && !known.contains(key)
+                && self.container_entry(key).is_err()
+            {
                 tracing::info!(snapshot = %key, "removing the root of a container that is not in the books");
                 if let Err(error) = self.snapshots.remove(namespace, key).await {
                     tracing::warn!(snapshot = %key, %error, "remove the root of a container that is not in the books");

@@ -276,9 +276,8 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            use std::io::Write as _;
-            // For whoever reads why the test failed; captured with the test's own words.
-            let _ = writeln!(std::io::stderr().lock(), "{}", self.log_tail(30));
+            // By the macro, so that the test harness shows it with the test's own words.
+            eprintln!("{}", self.log_tail(30));
         }
         self.clean_up();
     }

@@ -55,7 +55,21 @@ impl Inner {
         })
         .await?;
         self.forget_container(&container.id).await?;
+        self.collect_layers(&container.image_id).await;
         tracing::info!(container = %container.id, "container is removed");
         Ok(())
+    }
+
+    /// The layers of an image that was removed while this container stood on them.
+    async fn collect_layers(&self, image: &str) {
+        let namespace = &self.config.namespace;
+        let collected = match self.images.get(namespace, image).await {
+            Ok(Some(_)) => return,
+            Ok(None) => self.images.collect(namespace).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = collected {
+            tracing::warn!(image, %error, "remove the layers of an image that is gone; the next removal tries again");
+        }
     }
 }

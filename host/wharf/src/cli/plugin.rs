@@ -95,7 +95,7 @@ fn inspect(file: &Path, config: &Path, as_json: bool) -> Result<()> {
     }
     let listed = |words: &[String]| if words.is_empty() { "none".to_owned() } else { words.join(" ") };
     let mut rows = Table::new();
-    rows.load_preset(presets::NOTHING);
+    *rows.style_mut() = presets::NOTHING;
     rows.add_row(["kind", &seen.kind.to_string()]);
     rows.add_row(["contract", &seen.version]);
     rows.add_row(["digest", &seen.digest]);
@@ -125,7 +125,8 @@ fn inspection_json(seen: &Inspection) -> serde_json::Value {
 
 fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(header);
+    *table.style_mut() = presets::NOTHING;
+    table.set_header(header);
     table
 }
 

@@ -18,6 +18,8 @@ pub(super) struct Parts {
     pub(super) plugins: Arc<Plugins>,
     pub(super) images: Images,
     pub(super) pods: Pods,
+    pub(super) snapshots: Snapshots,
+    pub(super) store: Store,
 }
 
 // === impl Parts ===
@@ -44,8 +46,20 @@ impl Parts {
         };
         let images = Images::open(store.clone(), snapshots.clone(), client, images_config).await;
         let images = images.context("open the images")?;
-        let pods = Pods::open(pods_config(config)?, store, snapshots).await.context("recover the pods")?;
-        Ok(Self { plugins, images, pods })
+        let pods = Pods::open(pods_config(config)?, store.clone(), snapshots.clone(), images.clone())
+            .await
+            .context("recover the pods")?;
+        Ok(Self { plugins, images, pods, snapshots, store })
+    }
+}
+
+// === impl Parts: the end ===
+
+impl Parts {
+    /// Brings to the disk what a power cut right after our end would otherwise cost.
+    pub(super) async fn settle(snapshots: &Snapshots, store: Store) -> Result<()> {
+        snapshots.flush().await.context("flush the layers")?;
+        blocking(move || Ok(store.copy_now()?)).await.context("copy the books of the pods")
     }
 }
 

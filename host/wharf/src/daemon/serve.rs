@@ -22,7 +22,7 @@ const GRACE: Duration = Duration::from_secs(10);
 pub(super) async fn serve(config: Config) -> Result<()> {
     let stop = signals::stop()?;
     let dirs = Dirs::make(&config)?;
-    let parts = Parts::build(&config, &dirs).await?;
+    let Parts { plugins, images, pods, snapshots, store } = Parts::build(&config, &dirs).await?;
 
     // The store's lock is held by now: whatever lies at these paths is of no living daemon on this state folder.
     let socket = config.socket();
@@ -34,9 +34,9 @@ pub(super) async fn serve(config: Config) -> Result<()> {
 
     let cri = CriConfig { snapshotter: config.snapshotter.name.clone(), ..CriConfig::default() };
     let router = Server::builder()
-        .add_service(wharf_cri::runtime_service(cri.clone(), parts.pods.clone(), parts.images.clone()))
-        .add_service(wharf_cri::image_service(cri, parts.pods, parts.images.clone()))
-        .add_service(wharf_admin::service(parts.plugins, parts.images, dirs.spool));
+        .add_service(wharf_cri::runtime_service(cri.clone(), pods.clone(), images.clone()))
+        .add_service(wharf_cri::image_service(cri, pods, images.clone()))
+        .add_service(wharf_admin::service(plugins, images, dirs.spool));
     tracing::info!(socket = %socket.display(), root = %config.root.display(), "ready");
     notify(&[NotifyState::Ready]);
 
@@ -55,6 +55,7 @@ pub(super) async fn serve(config: Config) -> Result<()> {
         }
     }
     events.shutdown().await.context("stop the events socket")?;
+    Parts::settle(&snapshots, store).await?;
     for path in [&socket, &events_socket] {
         remove(path)?;
     }
