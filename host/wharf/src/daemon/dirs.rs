@@ -27,6 +27,7 @@ impl Dirs {
         let root = &config.root;
         make(root, 0o700)?;
         make(&config.state, 0o711)?;
+        make(&config.state.join("pods"), 0o711)?;
         if let Some(parent) = config.socket().parent() {
             fs::create_dir_all(parent).with_context(|| format!("make the socket's folder {}", parent.display()))?;
         }
