@@ -14,7 +14,10 @@ fn the_bundled_snapshotter_is_listed_with_its_contract_and_powers() {
         "{listed:#}"
     );
     assert!(plugin["contract"].as_str().unwrap().contains("0.1.0-draft"), "{listed:#}");
-    assert!(plugin["powers"].as_array().unwrap().iter().any(|p| p.as_str().is_some_and(|p| p.ends_with("layer-dir"))), "{listed:#}");
+    assert!(
+        plugin["powers"].as_array().unwrap().iter().any(|p| p.as_str().is_some_and(|p| p.ends_with("layer-dir"))),
+        "{listed:#}"
+    );
     assert!(plugin["digest"].as_str().unwrap().starts_with("sha256:"), "{listed:#}");
     node.finish();
 }
