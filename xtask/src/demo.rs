@@ -35,7 +35,7 @@ pub fn run(image: Option<&str>) -> Result<()> {
 
     let begin = Instant::now();
     heading("A private daemon");
-    let options = DaemonOptions { name: "demo".into(), log_level: "info".into(), ..DaemonOptions::default() };
+    let options = DaemonOptions { name: "demo".into(), ..DaemonOptions::default() };
     let mut daemon = step("start `wharf daemon`", || Daemon::start(&options))?;
     say(&format!("      root {}, socket {}", daemon.root().display(), daemon.socket().display()));
     let crictl = Crictl::new(&daemon.socket(), daemon.scratch())?;

@@ -29,7 +29,7 @@ pub struct DaemonOptions {
     pub mirrors: Vec<(String, String)>,
     /// More TOML, after the tables `[cri]`, `[registry]` and `[log]`.
     pub config: String,
-    /// `error` to `trace`
+    /// `error` to `trace`, or a filter by crate. It must be enough for the log to name each pod: a leak is known by it.
     pub log_level: String,
     /// More environment.
     pub environment: Vec<(String, String)>,
@@ -41,7 +41,7 @@ impl Default for DaemonOptions {
             name: "test".into(),
             mirrors: Vec::new(),
             config: String::new(),
-            log_level: "debug".into(),
+            log_level: "debug,h2=info,hyper=info,tower=info".into(),
             environment: Vec::new(),
         }
     }
@@ -91,7 +91,10 @@ impl Daemon {
         for (host, address) in &options.mirrors {
             let dir = certs.join(host);
             fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
-            let text = format!("[host.\"http://{address}\"]\ncapabilities = [\"pull\", \"resolve\"]\n");
+            // As the upstream too, or what it does not have would be asked of a host that is nowhere.
+            let upstream = format!("http://{address}");
+            let text =
+                format!("server = {upstream:?}\n\n[host.{upstream:?}]\ncapabilities = [\"pull\", \"resolve\"]\n");
             fs::write(dir.join("hosts.toml"), text).context("write hosts.toml")?;
         }
         let mut text = String::new();

@@ -65,10 +65,7 @@ impl Scope {
         state.insert("mount", self.mounts());
         state.insert("cgroup", cgroups::below(&self.cgroup_parent).iter().map(|p| p.display().to_string()).collect());
         state.insert("network namespace", self.network_namespaces());
-        state.insert(
-            "process",
-            processes().iter().filter(|p| self.owns(p)).map(|p| format!("{} {}", p.pid, p.command)).collect(),
-        );
+        state.insert("process", processes().iter().filter(|p| self.owns(p)).map(|p| p.command.clone()).collect());
         state.insert("loop device", self.loop_devices());
         let mut files = BTreeSet::new();
         for folder in &self.folders {
