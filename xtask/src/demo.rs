@@ -40,9 +40,9 @@ pub fn run(image: Option<&str>) -> Result<()> {
     say(&format!("      root {}, socket {}", daemon.root().display(), daemon.socket().display()));
     let crictl = Crictl::new(&daemon.socket(), daemon.scratch())?;
     quote(&step("crictl version", || crictl.ok(&["version"]))?);
+    let before = Leaks::watch(daemon.scope());
     let pods = daemon.scratch().join("pods");
     fs::create_dir(&pods).context("make a folder for the demo's files")?;
-    let before = Leaks::watch(daemon.scope());
 
     let result = show(&daemon, &crictl, &pods, image);
     if result.is_err() {
@@ -159,7 +159,7 @@ fn table(daemon: &Daemon) -> Result<()> {
     let calls = listed["calls"].as_array().map(Vec::as_slice).unwrap_or_default();
     ensure!(!calls.is_empty(), "no plugin was asked anything: {listed}");
     say(&format!(
-        "      {:<12} {:<10} {:>6} {:>7} {:>10} {:>10} {:>10}",
+        "      {:<12} {:<12} {:>6} {:>7} {:>10} {:>10} {:>10}",
         "plugin", "asked", "calls", "errors", "mean", "longest", "last"
     ));
     for call in calls {
@@ -167,7 +167,7 @@ fn table(daemon: &Daemon) -> Result<()> {
         let number = |key: &str| call[key].as_u64().unwrap_or_default();
         let time = |nanos: u64| duration(Duration::from_nanos(nanos));
         say(&format!(
-            "      {:<12} {:<10} {:>6} {:>7} {:>10} {:>10} {:>10}",
+            "      {:<12} {:<12} {:>6} {:>7} {:>10} {:>10} {:>10}",
             text("plugin"),
             text("function"),
             number("calls"),
