@@ -39,8 +39,9 @@ pub fn root_of(mounts: &[Mount], options: &CreateOptions, spec: &Spec, bundle: &
 /// for this container asks for what an earlier try, in this uptime, did not start.
 pub fn forget_volatile(root: &RootMount) -> Result<()> {
     let RootKind::Overlay { work: Some(work), volatile: true, .. } = &root.kind else { return Ok(()) };
+    // A directory with a file in it, which the kernel made: nothing of the container's is ever below `work`.
     let mark = work.join("work/incompat/volatile");
-    match std::fs::remove_dir(&mark) {
+    match std::fs::remove_dir_all(&mark) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).step(|| format!("remove the mark {}", mark.display()))
         }

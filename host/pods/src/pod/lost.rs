@@ -54,6 +54,7 @@ impl Inner {
             self.kill_group(&container.row().cgroup).await?;
         }
         shim::clean_up(&self.config, &pod.id, &self.pod_dir(&pod.id)).await?;
+        self.remove_group(pod).await?;
         self.update_pod(entry, |pod| {
             pod.stage = Stage::Stopped;
             pod.pid = None;

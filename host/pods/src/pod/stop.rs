@@ -3,7 +3,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
-use super::record::Stage;
+use super::{Pod, record::Stage};
 use crate::{Pods, inner::Inner, inner::PodEntry, shim};
 
 impl Pods {
@@ -70,6 +70,11 @@ impl Inner {
             shim::clean_up(&self.config, &pod.id, &dir).await?;
         }
         entry.set_shim(None);
+        self.remove_group(&pod).await
+    }
+
+    /// Removes the pod's control group where it is ours, and the parent of all such with the last of them.
+    pub(crate) async fn remove_group(&self, pod: &Pod) -> Result<()> {
         if pod.owns_cgroup {
             let group = self.cgroups.open(&pod.sandbox.cgroup_parent)?;
             let parent = self.cgroups.open(&self.config.cgroup_parent)?;

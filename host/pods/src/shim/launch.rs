@@ -14,6 +14,7 @@ impl Shim {
     /// The shim is no child of ours once it runs, and ends with nothing but [`Shim::shutdown`] or a signal.
     pub(crate) async fn launch(config: &PodsConfig, pod: &str, bundle: &Path) -> Result<(Self, String)> {
         let printed = run(config, pod, bundle, "start").await?;
+        let printed = String::from_utf8(printed).step(|| format!("shim of pod {pod}: start: its address"))?;
         let address = printed.trim().to_owned();
         let shim = Self::connect(pod, &address, config.shim_deadline).await?;
         Ok((shim, address))
@@ -26,11 +27,12 @@ pub(crate) async fn clean_up(config: &PodsConfig, pod: &str, bundle: &Path) -> R
     if !bundle.exists() {
         return Ok(());
     }
+    // It prints how the pod's first process ended, as a message; the books know that from elsewhere.
     run(config, pod, bundle, "delete").await.map(drop)
 }
 
 /// Runs the shim's binary for one verb of the shim v2 protocol; answers what it printed.
-async fn run(config: &PodsConfig, pod: &str, bundle: &Path, verb: &str) -> Result<String> {
+async fn run(config: &PodsConfig, pod: &str, bundle: &Path, verb: &str) -> Result<Vec<u8>> {
     let what = || format!("shim of pod {pod}: {verb}");
     let mut command = Command::new(&config.shim);
     command
@@ -62,7 +64,7 @@ async fn run(config: &PodsConfig, pod: &str, bundle: &Path, verb: &str) -> Resul
         let said = String::from_utf8_lossy(&output.stderr);
         return Err(Error::internal(format!("{}: {} ({})", what(), said.trim(), output.status)));
     }
-    String::from_utf8(output.stdout).step(what)
+    Ok(output.stdout)
 }
 
 /// Where shims forward their events to: beside the gRPC socket.
