@@ -1,14 +1,15 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use crate::{Cgroup, Controller, Hierarchies, file, hierarchies::Hierarchy};
 
-/// How often a parent may go away under our hands.
-const TRIES: usize = 64;
+/// How long others may take away parents that we make.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Hierarchies {
     /// Makes the cgroup, and its parents, in all hierarchies. One that exists already is fine.
@@ -21,13 +22,15 @@ impl Hierarchies {
         let cgroup = self.open(path)?;
         let mut made = Vec::new();
         for hierarchy in self.mounted() {
-            let result = (1..=TRIES).find_map(|attempt| match make(hierarchy, cgroup.relative(), &mut made) {
-                Ok(true) => Some(Ok(())),
-                Ok(false) if attempt < TRIES => None,
-                Ok(false) => Some(Err(Error::internal("a parent is removed again and again"))),
-                Err(error) => Some(Err(error)),
-            });
-            if let Some(Err(error)) = result {
+            let give_up = Instant::now() + PATIENCE;
+            let result = loop {
+                match make(hierarchy, cgroup.relative(), &mut made) {
+                    Ok(false) if Instant::now() < give_up => {}
+                    Ok(false) => break Err(Error::new(Kind::Unavailable, "a parent is removed again and again")),
+                    made => break made,
+                }
+            };
+            if let Err(error) = result {
                 for dir in made.iter().rev() {
                     drop(fs::remove_dir(dir));
                 }
