@@ -67,7 +67,9 @@ fn make(request: CreateRequest<'_>) -> Result<Container> {
     };
     let stdio = Prepared::new(process, stdio)?;
     let identity = identify_in(&root, process.user(), merge_image_groups)?;
-    let namespaces = Namespaces::of(spec, namespaces)?;
+    let pod = namespaces;
+    let namespaces = Namespaces::of(spec, pod)?;
+    let shared_memory = pod.shared_memory.as_ref().filter(|_| namespaces.is_pods(libc::CLONE_NEWIPC));
     let plan = ProcessPlan { process, identity: &identity };
 
     let mut program = Program::default();
@@ -92,7 +94,7 @@ fn make(request: CreateRequest<'_>) -> Result<Container> {
     program.step("umask", Op::Umask(0));
     program.step("keep mounts inside", Op::SlaveMounts);
     program.step("attach the root", Op::AttachRoot { at: place });
-    let late = plan_mounts(spec, has & libc::CLONE_NEWCGROUP != 0, &mut program)?;
+    let late = plan_mounts(spec, has & libc::CLONE_NEWCGROUP != 0, shared_memory, &mut program)?;
     plan_devices(spec, &mut program)?;
     plan.make_directory(&mut program)?;
     plan.stdio(stdio, &mut program)?;

@@ -17,6 +17,7 @@ mod namespaces;
 mod plan;
 mod process;
 mod root;
+mod shared_memory;
 mod stdio;
 mod sys;
 mod user;
@@ -29,5 +30,6 @@ pub use self::{
     namespaces::{PodNamespaces, PodNamespacesRequest, create_pod_namespaces, open_namespace, pin_netns, unpin_netns},
     process::Process,
     root::{Root, RootKind, RootMount, assemble_root},
+    shared_memory::SharedMemory,
     stdio::{ProcessStdio, TerminalSize},
 };

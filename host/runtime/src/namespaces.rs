@@ -13,6 +13,7 @@ use std::{
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use crate::{
+    SharedMemory,
     child::{Op, Program, spawn},
     conduct::{Goal, bury, conduct, end},
     plan::{c_string, plan_sysctls},
@@ -33,6 +34,8 @@ pub struct PodNamespaces {
     pub uts: Option<OwnedFd>,
     /// Process ids.
     pub pid: Option<OwnedFd>,
+    /// What a container that joins the pod's IPC namespace gets for a tmpfs at `/dev/shm`; `None`: one of its own.
+    pub shared_memory: Option<SharedMemory>,
 }
 
 /// Which namespaces to make, and what to set in them.
@@ -87,7 +90,7 @@ fn make(request: &PodNamespacesRequest) -> Result<PodNamespaces> {
             net: open(request.net, "net")?,
             ipc: open(request.ipc, "ipc")?,
             uts: open(request.uts, "uts")?,
-            pid: None,
+            ..PodNamespaces::default()
         })
     })();
     // Its word was waited for; hearing that we are gone is one.

@@ -13,25 +13,34 @@ use super::{
     strings::inside,
 };
 use crate::{
+    SharedMemory,
     child::{FileSystem, Holder, Op, Program},
     sys::{self, Attributes},
 };
 
 /// Adds the steps that mount what the specification lists, in its order. Bind sources are opened here, in the host's
 /// mount namespace. Returns the steps that make a tmpfs read-only, to be added when all is in it.
-pub(crate) fn plan_mounts(spec: &Spec, has_cgroup_namespace: bool, program: &mut Program) -> Result<Vec<(String, Op)>> {
+/// A tmpfs at `/dev/shm` is the pod's `shared_memory` where there is such.
+pub(crate) fn plan_mounts(
+    spec: &Spec,
+    has_cgroup_namespace: bool,
+    shared_memory: Option<&SharedMemory>,
+    program: &mut Program,
+) -> Result<Vec<(String, Op)>> {
     let mut late = Vec::new();
     for mount in spec.mounts().iter().flatten() {
         let at = inside("mount point", mount.destination())?;
         let options = parse(mount)?;
         let name = format!("mount {}", mount.destination().display());
-        match mount.typ().as_deref() {
+        let memory = shared_memory.filter(|_| mount.destination() == Path::new("/dev/shm"));
+        match (mount.typ().as_deref(), memory) {
             _ if options.bind => bind(mount, at, options, name, program)?,
-            Some("cgroup" | "cgroup2") => {
+            (Some("tmpfs"), Some(memory)) => shared(memory, at, &options, name, program)?,
+            (Some("cgroup" | "cgroup2"), _) => {
                 cgroup_mounts::plan(mount.destination(), options, has_cgroup_namespace, program, &mut late)?;
             }
-            Some(kind) => file_system(mount, kind, at, options, name, program, &mut late)?,
-            None => return Err(Error::invalid(format!("{name}: it has no type"))),
+            (Some(kind), _) => file_system(mount, kind, at, options, name, program, &mut late)?,
+            (None, _) => return Err(Error::invalid(format!("{name}: it has no type"))),
         }
     }
     Ok(late)
@@ -58,16 +67,29 @@ fn bind(mount: &Mount, at: Vec<u8>, options: Options, name: String, program: &mu
         own.propagation = propagation;
     }
     for (recursive, attributes) in [(true, below), (false, own)] {
-        if attributes != Attributes::default() {
-            let set = sys::set_attributes(tree.as_raw_fd(), recursive, &attributes).map_err(io::Error::from);
-            set.step(|| format!("{name}: set its options"))?;
-        }
+        set(&tree, recursive, &attributes).step(|| format!("{name}: set its options"))?;
     }
     let directory = sys::stat(tree.as_raw_fd()).map_err(io::Error::from).step(step)?.is_directory();
     let holder = if directory { Holder::Directory } else { Holder::File };
     let tree = program.adopt(tree)?;
     program.step(name, Op::Attach { tree, at, holder });
     Ok(())
+}
+
+/// One more mount of the pod's memory, which has its own size and mode.
+fn shared(memory: &SharedMemory, at: Vec<u8>, options: &Options, name: String, program: &mut Program) -> Result<()> {
+    let tree = memory.mount().step(|| name.clone())?;
+    set(&tree, false, &options.own).step(|| format!("{name}: set its options"))?;
+    let tree = program.adopt(tree)?;
+    program.step(name, Op::Attach { tree, at, holder: Holder::Directory });
+    Ok(())
+}
+
+fn set(tree: &OwnedFd, recursive: bool, attributes: &Attributes) -> io::Result<()> {
+    if *attributes == Attributes::default() {
+        return Ok(());
+    }
+    Ok(sys::set_attributes(tree.as_raw_fd(), recursive, attributes)?)
 }
 
 fn file_system(

@@ -15,6 +15,8 @@ use crate::{
 pub(crate) struct Namespaces {
     new: i32,
     joined: Vec<(i32, OwnedFd)>,
+    /// The kinds among them that are the pod's.
+    pods: i32,
 }
 
 impl Namespaces {
@@ -44,6 +46,7 @@ impl Namespaces {
                 (None, Some(fd)) => {
                     let fd = fd.try_clone().step(|| format!("duplicate the pod's {} namespace", entry.typ()))?;
                     namespaces.joined.push((kind, fd));
+                    namespaces.pods |= kind;
                 }
                 (None, None) => namespaces.new |= kind,
             }
@@ -57,6 +60,11 @@ impl Namespaces {
     /// Whether the container has a namespace of this kind that is not the caller's.
     pub(crate) fn has(&self, kind: i32) -> bool {
         self.new & kind != 0 || self.joined.iter().any(|(joined, _)| *joined == kind)
+    }
+
+    /// Whether the container shares the pod's namespace of this kind.
+    pub(crate) fn is_pods(&self, kind: i32) -> bool {
+        self.pods & kind != 0
     }
 
     /// Whether a namespace of this kind is made for the container.

@@ -8,11 +8,11 @@ use std::{
 
 use serde_json::json;
 use wharf_runtime::{
-    CgroupJoin, ExecRequest, PodNamespaces, PodNamespacesRequest, create_pod_namespaces, open_namespace, pin_netns,
-    unpin_netns,
+    CgroupJoin, ExecRequest, PodNamespaces, PodNamespacesRequest, SharedMemory, create_pod_namespaces, open_namespace,
+    pin_netns, unpin_netns,
 };
 
-use crate::support::{Sandbox, pipes, process};
+use crate::support::{Sandbox, pipes, process, push};
 
 const KINDS: [&str; 6] = ["pid", "mnt", "net", "ipc", "uts", "cgroup"];
 
@@ -81,6 +81,33 @@ fn a_pod_shares_what_it_has() {
     assert!(lines[5].contains("LOOPBACK,UP"), "{first}");
     assert_ne!(lines[0], fs::read_link("/proc/self/ns/net").unwrap().to_string_lossy());
     assert_eq!(fs::read_to_string("/proc/sys/kernel/shm_rmid_forced").unwrap().trim(), "0", "the host's is as it was");
+}
+
+#[test]
+fn memory_files_are_the_pod_s_where_its_ipc_namespace_is() {
+    let mut pod =
+        create_pod_namespaces(&PodNamespacesRequest { ipc: true, ..PodNamespacesRequest::default() }).unwrap();
+    pod.shared_memory = Some(SharedMemory::new(1 << 20).unwrap());
+    let run = |script: &str, ipc: bool| {
+        let sandbox = Sandbox::new();
+        let (stdio, pipes) = pipes();
+        let mut spec = sandbox.spec(&["sh", "-c", script]);
+        let shm = json!({ "destination": "/dev/shm", "type": "tmpfs", "source": "shm",
+            "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"] });
+        push(&mut spec["mounts"], shm);
+        if !ipc {
+            spec["linux"]["namespaces"].as_array_mut().unwrap().retain(|namespace| namespace["type"] != "ipc");
+        }
+        let container = sandbox.create_in(&spec, stdio, &pod, None).unwrap();
+        container.start().unwrap();
+        pipes.wait(container.pidfd()).ok()
+    };
+    run("echo of the first > /dev/shm/left", true);
+    let seen = run("cat /dev/shm/left; stat -c %a /dev/shm; grep ' /dev/shm ' /proc/mounts", true);
+    assert!(seen.starts_with("of the first\n1777\n"), "{seen}");
+    assert!(seen.contains("nosuid,nodev,noexec") && seen.contains("size=1024k"), "{seen}");
+    assert_eq!(run("ls /dev/shm", false), "", "one of its own");
+    assert!(!fs::read_to_string("/proc/self/mountinfo").unwrap().contains("size=1024k"), "nothing on the host");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use wharf_cgroups::Cgroup;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_runtime::{
-    PodNamespaces, PodNamespacesRequest, create_pod_namespaces, open_namespace, pin_netns, unpin_netns,
+    PodNamespaces, PodNamespacesRequest, SharedMemory, create_pod_namespaces, open_namespace, pin_netns, unpin_netns,
 };
 use wharf_shim_api::{
     Namespace, SandboxOptions, from_json,
@@ -17,6 +17,9 @@ use wharf_shim_api::{
 
 use super::{Init, Sandbox, Stage, find};
 use crate::{logs::now_nanos, operation::blocking, shim::Shim};
+
+/// What `/dev/shm` of a pod holds, bytes: what containerd and CRI-O give.
+const SHARED_MEMORY: u64 = 64 << 20;
 
 /// Makes the pod's namespaces and pins its network namespace. Again with the same options is success.
 pub async fn create(shim: Arc<Shim>, request: CreateSandboxRequest) -> Result<CreateSandboxResponse> {
@@ -100,6 +103,9 @@ fn namespaces(options: &SandboxOptions, pin: Option<&Path>, given: Option<&str>)
         uts: !options.hostname.is_empty(),
         sysctls: options.sysctls.clone(),
     })?;
+    if options.ipc == Namespace::Pod {
+        namespaces.shared_memory = Some(SharedMemory::new(SHARED_MEMORY)?);
+    }
     if let Some(path) = given {
         namespaces.net = Some(open_namespace(Path::new(path))?);
     }
