@@ -38,7 +38,7 @@ async fn a_container_lives_and_dies_as_the_protocol_has_it() {
             &format!("stdout P {}", "0".repeat(64)),
             &format!("stdout F {}7", "0".repeat(35)),
             "stdout F pod",
-            "stdout F end",
+            "stdout P end",
         ]
     );
     assert!(log.contains(&"stderr F err".to_owned()), "{log:?}");

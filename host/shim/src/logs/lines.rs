@@ -7,8 +7,8 @@ pub enum Stream {
     Stderr,
 }
 
-/// Cuts a stream into CRI's lines: `<time> stdout F <line>`, or `P` for a part of a line that is longer
-/// than allowed. Keeps at most one line that has not ended.
+/// Cuts a stream into CRI's lines: `<time> stdout F <line>`, or `P` for a part: of a line that is longer
+/// than allowed, or that the stream's end cut off. Keeps at most one line that has not ended.
 pub struct Lines {
     stream: Stream,
     max_line: usize,
@@ -40,15 +40,15 @@ impl Lines {
                 self.line(b'F', rest, time, out);
             } else {
                 self.pending.extend_from_slice(rest);
-                self.flush(time, out);
+                self.flush(b'F', time, out);
             }
         }
     }
 
-    /// The end of the stream: what is left is a line.
+    /// The end of the stream: what is left has no line break, and a reader must not add one.
     pub fn finish(&mut self, time: &str, out: &mut Vec<u8>) {
         if !self.pending.is_empty() {
-            self.flush(time, out);
+            self.flush(b'P', time, out);
         }
     }
 
@@ -64,9 +64,9 @@ impl Lines {
         piece
     }
 
-    fn flush(&mut self, time: &str, out: &mut Vec<u8>) {
+    fn flush(&mut self, tag: u8, time: &str, out: &mut Vec<u8>) {
         let mut line = std::mem::take(&mut self.pending);
-        self.line(b'F', &line, time, out);
+        self.line(tag, &line, time, out);
         line.clear();
         if line.capacity() <= KEEP {
             self.pending = line;
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn lines_end_at_newlines_wherever_the_chunks_do() {
         for chunks in [&["one\n\ntwo\nthree"][..], &["o", "ne", "\n", "\ntw", "o\nthr", "ee"]] {
-            assert_eq!(cut(16, chunks), ["F one", "F ", "F two", "F three"], "{chunks:?}");
+            assert_eq!(cut(16, chunks), ["F one", "F ", "F two", "P three"], "{chunks:?}");
         }
         assert_eq!(cut(16, &["a\n"]), ["F a"]);
         assert!(cut(16, &[]).is_empty());
@@ -116,6 +116,6 @@ mod tests {
         assert_eq!(cut(4, &["abcd", "\n"]), ["F abcd"]);
         assert_eq!(cut(4, &["abcdefghij\nk\n"]), ["P abcd", "P efgh", "F ij", "F k"]);
         assert_eq!(cut(4, &["abc", "def", "gh", "\n"]), ["P abcd", "F efgh"]);
-        assert_eq!(cut(4, &["abcdefgh"]), ["P abcd", "F efgh"]);
+        assert_eq!(cut(4, &["abcdefgh"]), ["P abcd", "P efgh"]);
     }
 }

@@ -50,7 +50,7 @@ async fn a_removed_source_keeps_what_was_written() {
     logs.drain(8).await;
     logs.remove(8);
     let text = fs::read_to_string(&path).unwrap();
-    assert!(text.starts_with("no newline") && text.ends_with("stdout F unfinished\n"), "{text}");
+    assert!(text.starts_with("no newline") && text.ends_with("stdout P unfinished\n"), "{text}");
     let end = std::time::Instant::now() + Duration::from_secs(20);
     while Arc::strong_count(&sink) > 1 {
         assert!(std::time::Instant::now() < end, "the file is not let go");

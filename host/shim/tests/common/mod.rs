@@ -298,7 +298,9 @@ pub fn eventually(what: &str, holds: impl Fn() -> bool) {
 pub fn gone(pid: u32) {
     eventually("the process runs on", || {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.is_empty() || stat.contains(") Z ")
+        // The first thread may be a zombie while others still hold the process's files open.
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).map_or(0, |threads| threads.count());
+        stat.is_empty() || stat.contains(") Z ") && threads <= 1
     });
 }
 
