@@ -3,7 +3,7 @@ use std::fs;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::{
-    build::{binaries, cargo_command, workspace},
+    build::{binaries, cargo_command},
     progress::{heading, loud_step, say},
     tools,
 };
@@ -53,30 +53,14 @@ fn tests(arguments: &Arguments, skips: &std::path::Path) -> Result<()> {
     } else {
         selections.extend(arguments.package.iter().map(|name| vec!["-p".to_owned(), name.clone()]));
     }
-    let known = known_failures()?;
     for selection in selections {
         let mut command = cargo_command();
         command.args(["test", "--release"]).args(&selection);
         command.arg("--");
         command.args(&arguments.filter);
-        for name in &known {
-            command.args(["--skip", name]);
-        }
         command.env("WHARF_TEST_SKIPS", skips);
         let status = command.status().context("start cargo test")?;
         ensure!(status.success(), "cargo test {}: {status}", selection.join(" "));
     }
     Ok(())
-}
-
-/// The names in `tests/known-failures.txt`, told to whoever runs the tests.
-fn known_failures() -> Result<Vec<String>> {
-    let path = workspace().join("tests/known-failures.txt");
-    let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-    let names: Vec<_> = text.lines().filter(|l| !l.is_empty() && !l.starts_with('#')).map(str::to_owned).collect();
-    if !names.is_empty() {
-        heading("Known failures, not run (tests/known-failures.txt)");
-        names.iter().for_each(|name| say(&format!("  - {name}")));
-    }
-    Ok(names)
 }
