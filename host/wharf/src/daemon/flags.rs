@@ -17,7 +17,7 @@ pub(crate) struct Flags {
     /// What ends with the machine's uptime
     #[arg(long)]
     state: Option<PathBuf>,
-    /// The gRPC socket [default: <state>/wharf.sock]
+    /// The gRPC socket [default: STATE/wharf.sock]
     #[arg(long)]
     socket: Option<PathBuf>,
     /// error, warn, info, debug, trace, or a filter by crate
