@@ -39,8 +39,10 @@ pub enum Measure {
     Up,
     /// ExecSync of `true`
     Exec,
-    /// Memory of daemon and shims with 0, 1 and 10 pods
-    Memory,
+    /// Many pods at once: memory of daemon and shims with 0 to 100, lists of all, restart of a private daemon
+    Crowd,
+    /// How fast a container can write its log
+    Logs,
     /// The overlayfs plugin against the same work in native code
     PluginCall,
 }
@@ -54,7 +56,8 @@ impl Arguments {
 
     /// Whether any daemon is needed at all.
     pub fn asks_a_daemon(&self) -> bool {
-        self.pull.is_some() || [Measure::Up, Measure::Exec, Measure::Memory].iter().any(|m| self.wants(*m))
+        self.pull.is_some()
+            || [Measure::Up, Measure::Exec, Measure::Crowd, Measure::Logs].iter().any(|m| self.wants(*m))
     }
 
     /// Pods up and down, of each runtime.
@@ -64,6 +67,18 @@ impl Arguments {
 
     pub fn execs(&self) -> usize {
         if self.quick { 20 } else { 100 }
+    }
+
+    pub fn lists(&self) -> usize {
+        if self.quick { 100 } else { 1000 }
+    }
+
+    pub fn restarts(&self) -> usize {
+        if self.quick { 3 } else { 10 }
+    }
+
+    pub fn logs(&self) -> usize {
+        if self.quick { 1 } else { 5 }
     }
 
     pub fn pulls(&self) -> usize {

@@ -46,7 +46,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         report.add(rows::plugin_call(arguments.calls())?);
     }
     if arguments.asks_a_daemon() {
-        let daemon = match &arguments.ours {
+        let mut daemon = match &arguments.ours {
             Some(_) => None,
             None => Some(Daemon::start(&DaemonOptions {
                 name: "bench".into(),
@@ -54,7 +54,7 @@ fn run(arguments: &Arguments) -> Result<()> {
                 ..DaemonOptions::default()
             })?),
         };
-        let measured = measure(arguments, daemon.as_ref(), &mut report);
+        let measured = measure(arguments, daemon.as_mut(), &mut report);
         measured.with_context(|| daemon.as_ref().map_or_else(String::new, |daemon| daemon.log_tail(20)))?;
         if let Some(mut daemon) = daemon {
             daemon.stop()?;
@@ -69,7 +69,7 @@ fn run(arguments: &Arguments) -> Result<()> {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn measure(arguments: &Arguments, daemon: Option<&Daemon>, report: &mut Report) -> Result<()> {
+async fn measure(arguments: &Arguments, mut daemon: Option<&mut Daemon>, report: &mut Report) -> Result<()> {
     // Lives until the images are pulled: they come from this process, over loopback, without TLS.
     let mut served = None;
     let image = match &arguments.image {
@@ -82,20 +82,33 @@ async fn measure(arguments: &Arguments, daemon: Option<&Daemon>, report: &mut Re
             name
         }
     };
-    let mut subjects = subjects(arguments, daemon).await?;
+    let mut subjects = subjects(arguments, daemon.as_deref()).await?;
     for subject in &mut subjects {
         report.name(subject.name(), subject.version());
         subject.pull(&image).await.with_context(|| format!("{}: pull {image}", subject.name()))?;
     }
     drop(served);
     let logs = tempfile::tempdir().context("make a folder for logs")?;
-    let plan = Plan { image, logs: logs.path().to_owned(), runs: arguments.runs(), execs: arguments.execs() };
+    let plan = Plan {
+        image,
+        logs: logs.path().to_owned(),
+        runs: arguments.runs(),
+        execs: arguments.execs(),
+        lists: arguments.lists(),
+        restarts: arguments.restarts(),
+        logs_written: arguments.logs(),
+        quick: arguments.quick,
+    };
     let mut result = Ok(());
-    for (wanted, row) in
-        [(Measure::Up, rows::Kind::Up), (Measure::Exec, rows::Kind::Exec), (Measure::Memory, rows::Kind::Memory)]
-    {
+    for (wanted, row) in [
+        (Measure::Up, rows::Kind::Up),
+        (Measure::Exec, rows::Kind::Exec),
+        (Measure::Crowd, rows::Kind::Crowd),
+        (Measure::Logs, rows::Kind::Logs),
+    ] {
         if arguments.wants(wanted) && result.is_ok() {
-            result = rows::run(row, &mut subjects, &plan).await.map(|rows| report.add(rows));
+            let measured = rows::run(row, &mut subjects, &plan, daemon.as_deref_mut()).await;
+            result = measured.map(|rows| report.add(rows));
         }
     }
     if let Some(image) = arguments.pull.as_deref().filter(|_| result.is_ok()) {

@@ -4,17 +4,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use wharf_api::cri::{
-    ContainerConfig, ContainerMetadata, CreateContainerRequest, ExecSyncRequest, LinuxPodSandboxConfig,
-    LinuxSandboxSecurityContext, ListPodSandboxRequest, NamespaceMode, NamespaceOption, PodSandboxConfig,
-    PodSandboxFilter, PodSandboxMetadata, RemovePodSandboxRequest, RunPodSandboxRequest, StartContainerRequest,
-    StopPodSandboxRequest,
+    ContainerConfig, ContainerMetadata, ContainerState, ContainerStatusRequest, CreateContainerRequest,
+    ExecSyncRequest, LinuxPodSandboxConfig, LinuxSandboxSecurityContext, ListContainersRequest, ListPodSandboxRequest,
+    NamespaceMode, NamespaceOption, PodSandboxConfig, PodSandboxFilter, PodSandboxMetadata, RemovePodSandboxRequest,
+    RunPodSandboxRequest, StartContainerRequest, StopPodSandboxRequest,
 };
 
 use crate::subject::{Subject, spec, within};
 
 const LABEL: &str = "wharf-bench";
+/// How long a container that is to end may run.
+const RUN: Duration = Duration::from_secs(120);
+/// Between two looks at it.
+const POLL: Duration = Duration::from_millis(2);
 
 /// A pod with one running container.
 pub struct Pod {
@@ -27,10 +31,17 @@ pub struct Pod {
 impl Subject {
     /// From RunPodSandbox sent to StartContainer answered.
     pub async fn up(&mut self, image: &str, name: &str, logs: &Path) -> Result<(Pod, Duration)> {
-        let pod_config = pod_config(name, logs);
-        let container = container_config(image);
-        let run = RunPodSandboxRequest { config: Some(pod_config.clone()), ..RunPodSandboxRequest::default() };
         let begin = Instant::now();
+        let pod = self.create(image, name, logs, &["sleep", "100000"]).await?;
+        self.start(&pod).await?;
+        Ok((pod, begin.elapsed()))
+    }
+
+    /// A pod and its container, which has not started. Its log is `<logs>/<name>/main.log`.
+    pub async fn create(&mut self, image: &str, name: &str, logs: &Path, command: &[&str]) -> Result<Pod> {
+        let pod_config = pod_config(name, &logs.join(name));
+        let container = container_config(image, command);
+        let run = RunPodSandboxRequest { config: Some(pod_config.clone()), ..RunPodSandboxRequest::default() };
         let id = within("RunPodSandbox", self.runtime.run_pod_sandbox(run)).await?.pod_sandbox_id;
         let create = CreateContainerRequest {
             pod_sandbox_id: id.clone(),
@@ -38,9 +49,37 @@ impl Subject {
             sandbox_config: Some(pod_config),
         };
         let container = within("CreateContainer", self.runtime.create_container(create)).await?.container_id;
-        let start = StartContainerRequest { container_id: container.clone() };
-        within("StartContainer", self.runtime.start_container(start)).await?;
-        Ok((Pod { id, container }, begin.elapsed()))
+        Ok(Pod { id, container })
+    }
+
+    async fn start(&mut self, pod: &Pod) -> Result<()> {
+        let start = StartContainerRequest { container_id: pod.container.clone() };
+        within("StartContainer", self.runtime.start_container(start)).await.map(drop)
+    }
+
+    /// Starts the container and waits until it has exited with 0.
+    pub async fn run_to_end(&mut self, pod: &Pod) -> Result<()> {
+        self.start(pod).await?;
+        let end = Instant::now() + RUN;
+        loop {
+            let request = ContainerStatusRequest { container_id: pod.container.clone(), verbose: false };
+            let status = within("ContainerStatus", self.runtime.container_status(request)).await?.status;
+            let status = status.context("ContainerStatus: no status")?;
+            if status.state == i32::from(ContainerState::ContainerExited) {
+                ensure!(status.exit_code == 0, "the container ended with {}", status.exit_code);
+                return Ok(());
+            }
+            ensure!(Instant::now() < end, "the container has not ended after {RUN:?}");
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Lists all pods and all containers of this bench; how many.
+    pub async fn list(&mut self) -> Result<(usize, usize)> {
+        let pods = within("ListPodSandbox", self.runtime.list_pod_sandbox(ListPodSandboxRequest::default())).await?;
+        let containers =
+            within("ListContainers", self.runtime.list_containers(ListContainersRequest::default())).await?;
+        Ok((pods.items.len(), containers.containers.len()))
     }
 
     /// StopPodSandbox and RemovePodSandbox.
@@ -107,11 +146,11 @@ fn pod_config(name: &str, logs: &Path) -> PodSandboxConfig {
     }
 }
 
-fn container_config(image: &str) -> ContainerConfig {
+fn container_config(image: &str, command: &[&str]) -> ContainerConfig {
     ContainerConfig {
         metadata: Some(ContainerMetadata { name: "main".into(), attempt: 0 }),
         image: Some(spec(image)),
-        command: vec!["sleep".into(), "100000".into()],
+        command: command.iter().map(|word| (*word).to_owned()).collect(),
         log_path: "main.log".into(),
         ..ContainerConfig::default()
     }

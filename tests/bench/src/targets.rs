@@ -21,6 +21,8 @@ pub enum Check {
     DifferenceUnder(f64),
     /// Each peer's divided by ours.
     PeersOverOurs(f64),
+    /// The same where more is better: ours divided by each peer's.
+    PeersUnderOurs(f64),
 }
 
 /// A target and what became of it in this run.
@@ -40,11 +42,15 @@ const TARGETS: &[Target] = &[
     Target { number: "5.1", row: "up", check: Check::PeersOverOurs(4.0) },
     Target { number: "5.2", row: "exec", check: Check::Under(4.0) },
     Target { number: "5.3", row: "memory-10", check: Check::PeersOverOurs(3.0) },
+    Target { number: "5.3", row: "memory-50", check: Check::Under(90.0) },
     Target { number: "5.4", row: "plugin-prepare", check: Check::DifferenceUnder(20.0) },
     Target { number: "5.4", row: "plugin-mounts", check: Check::DifferenceUnder(20.0) },
     Target { number: "5.4", row: "plugin-remove", check: Check::DifferenceUnder(20.0) },
     Target { number: "5.5", row: "pull", check: Check::Under(5.0) },
     Target { number: "5.5", row: "pull-cpu", check: Check::Under(5.0) },
+    Target { number: "5.6", row: "restart", check: Check::Under(200.0) },
+    Target { number: "5.7", row: "lists", check: Check::Under(5.0) },
+    Target { number: "5.8", row: "log", check: Check::PeersUnderOurs(1.0) },
 ];
 
 /// Holds the rows to the promises.
@@ -63,6 +69,9 @@ fn verdict(target: Target, row: Option<&Row>) -> Verdict {
         Check::PeersOverOurs(_) => row.zip(ours).and_then(|(row, ours)| {
             row.of.iter().skip(1).map(|(_, summary)| summary.median / ours).min_by(f64::total_cmp)
         }),
+        Check::PeersUnderOurs(_) => row.zip(ours).and_then(|(row, ours)| {
+            row.of.iter().skip(1).map(|(_, summary)| ours / summary.median).min_by(f64::total_cmp)
+        }),
     };
     let (unit, what) = row.map_or(("", target.row), |row| (row.unit, row.what));
     let (promise, met) = match target.check {
@@ -72,6 +81,9 @@ fn verdict(target: Target, row: Option<&Row>) -> Verdict {
         }
         Check::PeersOverOurs(factor) => {
             (format!("{what}: under 1/{factor} of the peer's"), measured.map(|value| value > factor))
+        }
+        Check::PeersUnderOurs(factor) => {
+            (format!("{what}: over {factor} times the peer's"), measured.map(|value| value > factor))
         }
     };
     Verdict { target, promise, measured, met }

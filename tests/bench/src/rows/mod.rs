@@ -1,7 +1,8 @@
 //! What is measured, one row of the table each.
 
+mod crowd;
 mod exec;
-mod memory;
+mod logs;
 mod plugin_call;
 mod pull;
 mod up;
@@ -10,6 +11,7 @@ use std::{io::Write as _, path::PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
+use wharf_testkit::Daemon;
 
 pub use self::{plugin_call::plugin_call, pull::pull};
 use crate::{stats::Summary, subject::Subject};
@@ -21,6 +23,14 @@ pub struct Plan {
     pub logs: PathBuf,
     pub runs: usize,
     pub execs: usize,
+    /// How often all pods and containers are listed.
+    pub lists: usize,
+    /// How often a private daemon is killed and started.
+    pub restarts: usize,
+    /// How many containers write a big log.
+    pub logs_written: usize,
+    /// Fewer pods at once.
+    pub quick: bool,
 }
 
 /// What asks daemons with pods.
@@ -28,7 +38,8 @@ pub struct Plan {
 pub enum Kind {
     Up,
     Exec,
-    Memory,
+    Crowd,
+    Logs,
 }
 
 /// One line for people, one object for programs.
@@ -42,12 +53,13 @@ pub struct Row {
     pub of: Vec<(String, Summary)>,
 }
 
-/// Measures one kind of row, on all subjects in alternation.
-pub async fn run(kind: Kind, subjects: &mut [Subject], plan: &Plan) -> Result<Vec<Row>> {
+/// Measures one kind of row, on all subjects in alternation. A private `daemon` of the first can be restarted.
+pub async fn run(kind: Kind, subjects: &mut [Subject], plan: &Plan, daemon: Option<&mut Daemon>) -> Result<Vec<Row>> {
     match kind {
         Kind::Up => up::up(subjects, plan).await,
         Kind::Exec => exec::exec(subjects, plan).await,
-        Kind::Memory => memory::memory(subjects, plan).await,
+        Kind::Crowd => crowd::crowd(subjects, plan, daemon).await,
+        Kind::Logs => logs::logs(subjects, plan).await,
     }
 }
 
