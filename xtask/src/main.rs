@@ -4,8 +4,10 @@
 mod bench;
 mod build;
 mod demo;
+mod guest;
 mod progress;
 mod test;
+mod test_programs;
 mod tools;
 
 use std::process::ExitCode;

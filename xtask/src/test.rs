@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::{
     build::{binaries, cargo_command},
+    guest,
     progress::{heading, loud_step, say},
     tools,
 };
@@ -17,6 +18,8 @@ pub struct Arguments {
     /// Only these packages
     #[arg(long, short)]
     package: Vec<String>,
+    #[command(flatten)]
+    guest: guest::Arguments,
 }
 
 /// Packages that are tested by an invocation of their own, because their features must not reach the others.
@@ -24,6 +27,9 @@ const APART: &[&str] = &["wharf-compiler"];
 
 /// Builds what the end-to-end tests start, then runs the tests.
 pub fn run(arguments: &Arguments) -> Result<()> {
+    if arguments.guest.wanted() {
+        return guest::run(&arguments.guest, &arguments.package, arguments.filter.as_deref());
+    }
     heading("What is needed");
     tools::for_tests()?;
     heading("Build");
@@ -46,9 +52,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 fn tests(arguments: &Arguments, skips: &std::path::Path) -> Result<()> {
     let mut selections: Vec<Vec<String>> = Vec::new();
     if arguments.package.is_empty() {
-        let mut all = vec!["--workspace".to_owned()];
-        all.extend(APART.iter().flat_map(|name| ["--exclude".to_owned(), (*name).to_owned()]));
-        selections.push(all);
+        selections.push(whole_workspace());
         selections.extend(APART.iter().map(|name| vec!["-p".to_owned(), (*name).to_owned()]));
     } else {
         selections.extend(arguments.package.iter().map(|name| vec!["-p".to_owned(), name.clone()]));
@@ -63,4 +67,10 @@ fn tests(arguments: &Arguments, skips: &std::path::Path) -> Result<()> {
         ensure!(status.success(), "cargo test {}: {status}", selection.join(" "));
     }
     Ok(())
+}
+
+/// What cargo is told to build all tests but those apart: the same words each time, so that nothing is built twice.
+pub fn whole_workspace() -> Vec<String> {
+    let apart = APART.iter().flat_map(|name| ["--exclude".to_owned(), (*name).to_owned()]);
+    std::iter::once("--workspace".to_owned()).chain(apart).collect()
 }

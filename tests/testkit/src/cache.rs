@@ -32,7 +32,11 @@ pub fn cache_dir() -> Result<PathBuf> {
 }
 
 /// Held while a process fills the cache, so that two test runs fetch a thing once. Freed on drop, and by death.
-pub(crate) fn lock_cache() -> Result<Flock<File>> {
+///
+/// # Errors
+///
+/// When the cache's folder or the lock in it cannot be made.
+pub fn lock_cache() -> Result<Flock<File>> {
     let path = cache_dir()?.join("lock");
     let file = File::create(&path).with_context(|| format!("open {}", path.display()))?;
     Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| anyhow::anyhow!("lock {}: {errno}", path.display()))

@@ -24,7 +24,7 @@ mod wait;
 mod work_dir;
 
 pub use self::{
-    cache::cache_dir,
+    cache::{cache_dir, lock_cache},
     crictl::{Crictl, Ran},
     daemon::{Daemon, DaemonOptions},
     docker_registry::DockerRegistry,
