@@ -31,6 +31,22 @@ pub fn pss(pid: u32) -> Result<u64> {
     line.trim().trim_end_matches("kB").trim().parse().with_context(|| format!("{path}: {line}"))
 }
 
+/// Forgets the most memory that a process ever had: what it has now is the most from here on.
+pub fn forget_peak(pid: u32) -> Result<()> {
+    let path = format!("/proc/{pid}/clear_refs");
+    // proc_pid_clear_refs(5): 5 resets the peak of the resident set.
+    fs::write(&path, "5").with_context(|| format!("write {path}"))
+}
+
+/// The most memory that a process had since, in kB (resident set).
+pub fn peak(pid: u32) -> Result<u64> {
+    let path = format!("/proc/{pid}/status");
+    let text = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+    let line =
+        text.lines().find_map(|line| line.strip_prefix("VmHWM:")).with_context(|| format!("{path}: no VmHWM"))?;
+    line.trim().trim_end_matches("kB").trim().parse().with_context(|| format!("{path}: {line}"))
+}
+
 /// CPU seconds of a process, and of its children that ended and were waited for.
 pub fn cpu(pid: u32) -> Result<f64> {
     let path = format!("/proc/{pid}/stat");
@@ -64,6 +80,11 @@ mod tests {
         assert_eq!(owner(&path).unwrap(), std::process::id());
         assert!(pss(std::process::id()).unwrap() > 100);
         assert!(cpu(std::process::id()).unwrap() > 0.0);
+        forget_peak(std::process::id()).unwrap();
+        let before = peak(std::process::id()).unwrap();
+        let mut block = vec![0_u8; 32 << 20];
+        block.iter_mut().step_by(4096).for_each(|byte| *byte = 1);
+        assert!(peak(std::process::id()).unwrap() > before + (16 << 10), "{}", block.len());
         assert!(shims(std::process::id()).is_empty());
     }
 }

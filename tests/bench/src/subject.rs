@@ -81,6 +81,16 @@ impl Subject {
         Ok(f64::from(u32::try_from(kilobytes)?) * 1024.0 / 1e6)
     }
 
+    /// Begins to watch for the most memory that the daemon has.
+    pub fn watch_memory(&self) -> Result<()> {
+        process::forget_peak(self.daemon)
+    }
+
+    /// The most memory that the daemon had since it was watched, in MB.
+    pub fn most_memory(&self) -> Result<f64> {
+        Ok(f64::from(u32::try_from(process::peak(self.daemon)?)?) * 1024.0 / 1e6)
+    }
+
     /// How many shims it has.
     pub fn shims(&self) -> usize {
         process::shims(self.daemon).len()
