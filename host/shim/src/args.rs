@@ -19,6 +19,8 @@ pub struct Args {
     pub debug: bool,
     /// The listening socket that `start` hands to the server.
     pub socket_fd: Option<i32>,
+    /// The lock of the bundle that `start` hands to the server.
+    pub lock_fd: Option<i32>,
     pub action: Action,
 }
 
@@ -77,9 +79,9 @@ impl Args {
                 "id" => parsed.id = value,
                 "address" => parsed.address = value,
                 "bundle" => parsed.bundle = value.into(),
-                "socket-fd" => {
-                    let fd = value.parse().step_as(wharf_error::Kind::InvalidArgument, || "flag -socket-fd".into())?;
-                    parsed.socket_fd = Some(fd);
+                "socket-fd" | "lock-fd" => {
+                    let fd = value.parse().step_as(wharf_error::Kind::InvalidArgument, || format!("flag -{name}"))?;
+                    *(if name == "lock-fd" { &mut parsed.lock_fd } else { &mut parsed.socket_fd }) = Some(fd);
                 }
                 // Part of the protocol; events go over ttrpc, and the socket has its one place.
                 "publish-binary" | "socket" => {}

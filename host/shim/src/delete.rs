@@ -21,7 +21,7 @@ use crate::{
     args::{Args, NAME},
     logs::now_nanos,
     record::{ContainerRecord, Record},
-    start::socket_of,
+    start::{lock, socket_of},
 };
 
 /// How long each cgroup may take to be empty after its processes were killed.
@@ -35,7 +35,9 @@ const KILLED: i32 = 137;
 
 /// Cleans up and prints a `DeleteResponse`.
 pub fn delete(args: &Args) -> Result<()> {
-    clean(&args.bundle, &args.id)?;
+    // A bundle that is gone is nobody's to start in.
+    let _lock = if args.bundle.exists() { Some(lock(&args.bundle)?) } else { None };
+    clean_locked(&args.bundle, &args.id)?;
     let response = DeleteResponse {
         exit_status: KILLED.unsigned_abs(),
         exited_at: Some(timestamp(now_nanos())).into(),
@@ -46,8 +48,8 @@ pub fn delete(args: &Args) -> Result<()> {
 }
 
 /// Kills the shim should it still run, its containers, and removes cgroups, pin and socket. Everything is
-/// tried; the first failure is reported. Again is success.
-pub fn clean(bundle: &Path, id: &str) -> Result<()> {
+/// tried; the first failure is reported. Again is success. Callers hold the bundle's [`lock`].
+pub fn clean_locked(bundle: &Path, id: &str) -> Result<()> {
     let mut done = end_shim(bundle, id);
     let record = Record::read(bundle)?;
     if !record.containers.is_empty() || record.cgroup_parent.is_some() {

@@ -52,6 +52,11 @@ pub fn serve(args: Args) -> Result<()> {
     let listener = take_listener(&args)?;
     // `start` writes it, too; this one is there although `start` was killed.
     write(&args.bundle.join("shim.pid"), &std::process::id().to_string())?;
+    if let Some(lock) = args.lock_fd {
+        // Who cleans up finds us now.
+        // SAFETY: `start` left this descriptor open for us and said its number; nothing else in this process owns it.
+        drop(unsafe { OwnedFd::from_raw_fd(lock) });
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()

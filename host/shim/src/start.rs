@@ -14,24 +14,29 @@ use std::{
     },
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use rustix::{
-    fs::Mode,
-    io::{FdFlags, fcntl_setfd},
+    fs::{FlockOperation, Mode, flock},
+    io::{Errno, FdFlags, fcntl_setfd},
     process::{setsid, umask},
 };
-use wharf_error::{Result, ResultExt as _};
+use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_shim_api::address_of;
 
 use crate::{
     args::{Args, NAME},
-    delete::clean,
+    delete::clean_locked,
     self_exec::read_only_self,
 };
 
 /// What a socket's path may have, without the NUL at its end.
 const SOCKET_PATH_MAX: usize = 107;
+
+/// How long a start or a delete of the same bundle may hold another up.
+const LOCK: Duration = Duration::from_secs(15);
+const LOCK_PAUSE: Duration = Duration::from_millis(2);
 
 /// Where sockets of bundles with long paths go.
 const SHORT_SOCKETS: &str = "/run/wharf-shim";
@@ -40,14 +45,15 @@ const SHORT_SOCKETS: &str = "/run/wharf-shim";
 ///
 /// The socket listens before the server runs: a call that comes early waits in its backlog.
 pub fn start(args: &Args) -> Result<()> {
+    let lock = lock(&args.bundle)?;
     let socket = socket_of(&args.bundle);
     let address = address_of(&socket);
     if UnixStream::connect(&socket).is_err() {
         // A server before us has died: what its record names has nobody else to take it away.
-        clean(&args.bundle, &args.id)?;
+        clean_locked(&args.bundle, &args.id)?;
         let listener = listen(&socket)?;
         write(&args.bundle.join("address"), &address)?;
-        let pid = spawn(args, listener.into())?;
+        let pid = spawn(args, listener.into(), &lock)?;
         write(&args.bundle.join("shim.pid"), &pid.to_string())?;
     }
     let answer = match std::env::var("MAX_SHIM_VERSION").ok().and_then(|version| version.parse::<u32>().ok()) {
@@ -57,6 +63,25 @@ pub fn start(args: &Args) -> Result<()> {
     };
     let mut stdout = io::stdout().lock();
     stdout.write_all(answer.as_bytes()).and_then(|()| stdout.flush()).step(|| "print the address".into())
+}
+
+/// Holds a bundle until the file is closed, also in the process that inherits it: who starts a shim holds it until that has
+/// said which process it is, so that who cleans up meanwhile waits, and finds it.
+pub fn lock(bundle: &Path) -> Result<File> {
+    let step = || format!("lock {}", bundle.display());
+    let folder = File::open(bundle).step(step)?;
+    let deadline = Instant::now() + LOCK;
+    loop {
+        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(folder),
+            Err(Errno::WOULDBLOCK | Errno::INTR) if Instant::now() < deadline => std::thread::sleep(LOCK_PAUSE),
+            Err(Errno::WOULDBLOCK) => {
+                let what = format!("{}: another start or delete of it has not ended within {LOCK:?}", step());
+                return Err(Error::new(Kind::DeadlineExceeded, what));
+            }
+            Err(error) => return Err(io::Error::from(error)).step(step),
+        }
+    }
 }
 
 /// The socket of a bundle: in it, or by a hash of its path when that is too long.
@@ -96,19 +121,19 @@ fn listen(socket: &Path) -> Result<UnixListener> {
     listener.step(|| format!("listen on {}", socket.display()))
 }
 
-/// Runs the server in a session of its own, with nothing of ours but the socket and the log.
-fn spawn(args: &Args, listener: OwnedFd) -> Result<u32> {
+/// Runs the server in a session of its own, with nothing of ours but the socket, the log and the bundle's lock.
+fn spawn(args: &Args, listener: OwnedFd, lock: &File) -> Result<u32> {
     let program = read_only_self()?;
     let log = args.bundle.join("log");
     let stderr = open_log(&log).step(|| format!("open {}", log.display()))?;
-    let socket = listener.as_raw_fd();
+    let (socket, lock) = (listener.as_raw_fd(), lock.try_clone().step(|| "duplicate the lock".into())?);
     let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
     command
         .arg0(NAME)
         .args(["-namespace", &args.namespace, "-id", &args.id, "-address", &args.address])
         .arg("-bundle")
         .arg(&args.bundle)
-        .args(["-socket-fd", &socket.to_string()])
+        .args(["-socket-fd", &socket.to_string(), "-lock-fd", &lock.as_raw_fd().to_string()])
         .args(args.debug.then_some("-debug"))
         .arg("serve")
         .current_dir("/")
@@ -130,6 +155,7 @@ fn spawn(args: &Args, listener: OwnedFd) -> Result<u32> {
                 return Err(io::Error::last_os_error());
             }
             fcntl_setfd(&listener, FdFlags::empty())?;
+            fcntl_setfd(&lock, FdFlags::empty())?;
             Ok(())
         });
     }

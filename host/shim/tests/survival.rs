@@ -130,6 +130,37 @@ async fn a_second_start_finds_the_first() {
     pod.assert_nothing_left();
 }
 
+/// A daemon that was killed while it started a shim has a successor that takes the shim away, maybe before there is one.
+#[test]
+fn what_starts_while_it_is_deleted_is_gone() {
+    let dir = tempfile::tempdir_in("/run").unwrap();
+    for round in 0..40 {
+        let bundle = dir.path().join(format!("pod-{round}"));
+        fs::create_dir(&bundle).unwrap();
+        let verb = |verb: &str| {
+            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_containerd-shim-wharf-v1"));
+            command
+                .args(["-namespace", "test", "-id", "race", "-address", "/nowhere", "-bundle"])
+                .arg(&bundle)
+                .arg(verb);
+            command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
+            command.stderr(std::process::Stdio::null()).spawn().unwrap()
+        };
+        let mut start = verb("start");
+        std::thread::sleep(std::time::Duration::from_micros(200 * round));
+        assert!(verb("delete").wait().unwrap().success());
+        fs::remove_dir_all(&bundle).unwrap();
+        start.wait().unwrap();
+    }
+    let folder = dir.path().display().to_string();
+    let left = || {
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let lines = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
+        lines.filter(|line| String::from_utf8_lossy(line).contains(&folder)).count()
+    };
+    eventually("a shim is left of a bundle that is gone", || left() == 0);
+}
+
 /// Kilobytes of a field of smaps_rollup.
 fn kilobytes(pid: u32, field: &str) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
