@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use futures::future::join_all;
 use tracing::Instrument as _;
 use wharf_cgroups::Hierarchies;
-use wharf_error::Result;
+use wharf_error::{Error, Result};
 use wharf_images::Images;
 use wharf_snapshots::{Kind, Snapshots};
 use wharf_store::Store;
@@ -189,7 +189,19 @@ impl Inner {
     }
 
     async fn ask_after(self: &Arc<Self>, entry: &Arc<ContainerEntry>, row: &Container, shim: &Shim) -> Result<()> {
-        match shim.state(&row.id).await {
+        let mut state = shim.state(&row.id).await;
+        if let Ok(TaskState::Created) = state {
+            // The last daemon died between making and starting it: it is as it was before the start was asked.
+            match shim.delete_task(&row.id, "").await {
+                Ok(()) => return self.update_container(entry, |row| row.stage = container::Stage::Created).await,
+                // Or the start that it asked for is going through just now.
+                Err(error) if error.kind() == wharf_error::Kind::FailedPrecondition => {
+                    state = shim.state(&row.id).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        match state {
             Ok(TaskState::Running(pid)) => {
                 self.update_container(entry, |row| {
                     row.stage = container::Stage::Running;
@@ -203,10 +215,8 @@ impl Inner {
                 Ok(())
             }
             Ok(TaskState::Stopped(exit)) => self.ended(entry, shim, Some(exit)).await,
-            // The last daemon died between making and starting it: it is as it was before the start was asked.
             Ok(TaskState::Created) => {
-                shim.delete_task(&row.id, "").await?;
-                self.update_container(entry, |row| row.stage = container::Stage::Created).await
+                Err(Error::internal(format!("container {}: it can be neither deleted nor run", row.id)))
             }
             Err(error) if error.is_not_found() && row.stage == container::Stage::Starting => {
                 self.update_container(entry, |row| row.stage = container::Stage::Created).await

@@ -6,7 +6,7 @@ use std::{
     },
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use wharf_cgroups::Hierarchies;
 use wharf_error::{Error, Result};
 
@@ -26,7 +26,7 @@ pub struct Shim {
     /// Told once everything is taken down.
     pub finished: Notify,
     /// Told when a container's making has come to an end.
-    pub settled: Notify,
+    settled: watch::Sender<()>,
     /// One change of the sandbox's life at a time.
     pub life: tokio::sync::Mutex<()>,
     sandbox: Mutex<Option<Arc<Sandbox>>>,
@@ -60,7 +60,7 @@ impl Shim {
             reaper: Arc::default(),
             record: RecordFile::new(&args.bundle),
             finished: Notify::new(),
-            settled: Notify::new(),
+            settled: watch::Sender::new(()),
             life: tokio::sync::Mutex::default(),
             sandbox: Mutex::default(),
             containers: Mutex::default(),
@@ -105,9 +105,34 @@ impl Shim {
         self.slots().values().filter_map(there).collect()
     }
 
+    /// The container, once it is clear whether there is one: a making that is under way is waited for, which the runtime
+    /// ends in time. Who asked for it may have died meanwhile, and the one who asks now has to know what came of it.
+    pub async fn settled_container(&self, id: &str) -> Result<Arc<Container>> {
+        let mut settled = self.settled.subscribe();
+        while matches!(self.slots().get(id), Some(Slot::Making)) {
+            // The sender is ours, so the channel cannot close.
+            let _ = settled.changed().await;
+        }
+        self.container(id)
+    }
+
     /// Whether no container is there or being made.
     pub fn is_empty(&self) -> bool {
         self.slots().is_empty()
+    }
+
+    /// Waits until no container is there or being made, or one that was being made is there. False when it is the latter.
+    pub async fn settled_empty(&self) -> bool {
+        let mut settled = self.settled.subscribe();
+        loop {
+            {
+                let slots = self.slots();
+                if slots.is_empty() || slots.values().any(|slot| matches!(slot, Slot::There(_))) {
+                    return slots.is_empty();
+                }
+            }
+            let _ = settled.changed().await;
+        }
     }
 
     pub fn forget(&self, id: &str) {
@@ -147,6 +172,29 @@ impl Drop for Place {
         if matches!(slots.get(&self.id), Some(Slot::Making)) {
             slots.remove(&self.id);
         }
-        self.shim.settled.notify_one();
+        self.shim.settled.send_replace(());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_asks_for_a_container_that_is_being_made_hears_what_came_of_it() {
+        let bundle = tempfile::tempdir().unwrap();
+        let shim = Arc::new(Shim::new(&Args { bundle: bundle.path().into(), ..Args::default() }));
+        assert!(shim.settled_container("web").await.err().unwrap().is_not_found());
+        let place = shim.reserve("web").unwrap();
+        assert!(shim.container("web").err().unwrap().is_not_found());
+        let asked = shim.clone();
+        let mut waiting = tokio::spawn(async move { asked.settled_container("web").await.err() });
+        let early = tokio::time::timeout(Duration::from_millis(50), &mut waiting).await;
+        assert!(early.is_err(), "it was answered before it was clear");
+        drop(place);
+        assert!(waiting.await.unwrap().unwrap().is_not_found(), "its making failed");
+        assert!(shim.settled_empty().await);
     }
 }

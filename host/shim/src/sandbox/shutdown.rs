@@ -31,11 +31,10 @@ pub async fn take_down(shim: &Arc<Shim>) -> Result<()> {
         for container in shim.containers() {
             remove_container(shim, &container).await?;
         }
-        if shim.is_empty() {
-            break;
-        }
-        if tokio::time::timeout(SETTLE, shim.settled.notified()).await.is_err() {
-            return Err(Error::new(Kind::DeadlineExceeded, "a container is still being made"));
+        match tokio::time::timeout(SETTLE, shim.settled_empty()).await {
+            Ok(true) => break,
+            Ok(false) => {}
+            Err(_) => return Err(Error::new(Kind::DeadlineExceeded, "a container is still being made")),
         }
     }
     if let Some(sandbox) = shim.sandbox() {

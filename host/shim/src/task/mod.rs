@@ -89,7 +89,7 @@ impl Task for TaskService {
     }
 
     async fn state(&self, _: &TtrpcContext, request: StateRequest) -> Result<StateResponse> {
-        query::state(&self.0, &request).map_err(|error| to_status(&error))
+        query::state(&self.0, &request).await.map_err(|error| to_status(&error))
     }
 
     async fn pids(&self, context: &TtrpcContext, request: PidsRequest) -> Result<PidsResponse> {

@@ -9,8 +9,8 @@ use wharf_shim_api::{
 use crate::{operation::blocking, shim::Shim};
 
 /// Where a container, or an exec, stands.
-pub fn state(shim: &Shim, request: &StateRequest) -> Result<StateResponse> {
-    let container = shim.container(&request.id)?;
+pub async fn state(shim: &Shim, request: &StateRequest) -> Result<StateResponse> {
+    let container = shim.settled_container(&request.id).await?;
     let process = container.process(&request.exec_id)?;
     let mut state = StateResponse {
         id: request.id.clone(),
