@@ -29,4 +29,13 @@ impl CgroupJoin {
         }
         Ok(join)
     }
+
+    /// The same, for another process.
+    pub(crate) fn try_clone(&self) -> Result<Self> {
+        let clone = || {
+            let tasks = self.tasks.iter().map(OwnedFd::try_clone).collect::<std::io::Result<_>>()?;
+            Ok::<_, std::io::Error>(Self { tasks, unified: self.unified.as_ref().map(OwnedFd::try_clone).transpose()? })
+        };
+        clone().step(|| "duplicate the cgroup's files".into())
+    }
 }

@@ -10,7 +10,7 @@ use rustix::{
     event::{PollFd, PollFlags, poll},
     process::{WaitId, WaitIdOptions, WaitIdStatus, waitid},
 };
-use wharf_error::{Error, Kind, Result};
+use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use crate::{
     child::{Channel, Message, Op, Program, Spawned, timespec},
@@ -67,6 +67,20 @@ pub(crate) fn conduct(
             run.end();
             Err(error)
         }
+    }
+}
+
+impl Conducted {
+    /// Lets a child that waits go on, and listens until it has reached its next goal, as [`conduct`] does.
+    pub(crate) fn go_on(self, program: &Program, goal: Goal, deadline: Instant, name: &str) -> Result<Self> {
+        let Self { pid, pidfd, channel, terminal, mut warnings } = self;
+        if let Err(error) = channel.release() {
+            end(pidfd.as_fd(), "a child that is gone");
+            return Err(error).step(|| "let the process go on".into());
+        }
+        let mut next = conduct(program, Spawned { pid, pidfd, channel }, goal, deadline, name)?;
+        warnings.append(&mut next.warnings);
+        Ok(Self { terminal: next.terminal.or(terminal), warnings, ..next })
     }
 }
 

@@ -1,7 +1,7 @@
 use std::{
     io,
     os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -9,7 +9,7 @@ use oci_spec::runtime::User;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use crate::{
-    ExecRequest, Process,
+    ExecRequest, Process, UserNamespace,
     child::{Channel, Message},
     conduct::Conducted,
     exec::exec,
@@ -36,6 +36,7 @@ pub struct Container {
     pub(crate) identity: Identity,
     pub(crate) user: User,
     pub(crate) merge_image_groups: bool,
+    pub(crate) user_namespace: Option<Arc<UserNamespace>>,
 }
 
 /// What a container is known by besides its process.
@@ -47,11 +48,12 @@ pub(crate) struct Description {
     pub(crate) identity: Identity,
     pub(crate) user: User,
     pub(crate) merge_image_groups: bool,
+    pub(crate) user_namespace: Option<Arc<UserNamespace>>,
 }
 
 impl Container {
     pub(crate) fn new(child: Conducted, rest: Description) -> Self {
-        let Description { id, mut warnings, program, identity, user, merge_image_groups } = rest;
+        let Description { id, mut warnings, program, identity, user, merge_image_groups, user_namespace } = rest;
         warnings.extend(child.warnings);
         Self {
             id,
@@ -64,6 +66,7 @@ impl Container {
             identity,
             user,
             merge_image_groups,
+            user_namespace,
         }
     }
 

@@ -1,21 +1,27 @@
 use std::{
     fs,
-    os::unix::fs::DirBuilderExt as _,
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::fs::DirBuilderExt as _,
+    },
     path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{LinuxNamespaceType, Spec};
 use wharf_error::{Error, Result, ResultExt as _};
 
 use crate::{
-    CgroupJoin, Container, PodNamespaces, ProcessStdio, Root,
+    CgroupJoin, Container, PodNamespaces, ProcessStdio, Root, UserNamespace,
     child::{Op, Program, spawn},
-    conduct::{Goal, conduct},
+    conduct::{Conducted, Goal, conduct, end},
     container::Description,
+    exec::ALL_BUT_USER,
+    namespaces::finish,
     plan::{
-        Namespaces, Prepared, ProcessPlan, c_string, plan_devices, plan_masks, plan_mounts, plan_names, plan_sysctls,
-        program_name, refuse_spec,
+        MountPlan, Namespaces, Prepared, ProcessPlan, c_string, plan_devices, plan_masks, plan_mounts, plan_names,
+        plan_sysctls, program_name, refuse_spec,
     },
     user::{Accounts, Identity, LARGEST_ACCOUNTS, identify},
 };
@@ -40,6 +46,9 @@ pub struct CreateRequest<'a> {
     pub root: Root,
     /// The pod's namespaces.
     pub namespaces: &'a PodNamespaces,
+    /// What [`user_namespace`](crate::user_namespace) finds in `spec`. The root must be made for it
+    /// ([`assemble_idmapped_root`](crate::assemble_idmapped_root)) or belong to its users already.
+    pub user_namespace: Option<Arc<UserNamespace>>,
     /// The cgroup to join.
     pub cgroup: Option<CgroupJoin>,
     /// Whether the groups that `/etc/group` lists for the user named by `username` are added (CRI's `Merge`).
@@ -52,7 +61,7 @@ pub struct CreateRequest<'a> {
 /// there until [`Container::start`]; when the caller dies before, so does it.
 ///
 /// The process is a child of the calling process, which reaps it (`waitid(P_PIDFD)`). On an error nothing of it is
-/// left and it has been reaped. What this crate does not do yet (user namespaces, seccomp, AppArmor, SELinux, hooks)
+/// left and it has been reaped. What this crate does not do yet (seccomp, AppArmor, SELinux, hooks)
 /// is refused with `Unsupported` and the field's name. Gives up after 30 seconds, naming the step.
 pub fn create(request: CreateRequest<'_>) -> Result<Container> {
     let id = request.id.to_owned();
@@ -60,67 +69,103 @@ pub fn create(request: CreateRequest<'_>) -> Result<Container> {
 }
 
 fn make(request: CreateRequest<'_>) -> Result<Container> {
-    let CreateRequest { id, bundle, spec, root, namespaces, cgroup, merge_image_groups, stdio } = request;
+    let CreateRequest { id, bundle, spec, root, namespaces, user_namespace, cgroup, merge_image_groups, stdio } =
+        request;
     refuse_spec(spec)?;
     let Some(process) = spec.process() else {
         return Err(Error::invalid("the specification has no process"));
     };
+    check_user_namespace(spec, user_namespace.is_some())?;
+    let user = user_namespace.as_deref();
     let stdio = Prepared::new(process, stdio)?;
     let identity = identify_in(&root, process.user(), merge_image_groups)?;
     let pod = namespaces;
     let namespaces = Namespaces::of(spec, pod)?;
     let shared_memory = pod.shared_memory.as_ref().filter(|_| namespaces.is_pods(libc::CLONE_NEWIPC));
-    let plan = ProcessPlan { process, identity: &identity };
-
-    let mut program = Program::default();
-    program.root = Some(program.adopt(root.into_mount())?);
+    let plan = ProcessPlan { process, identity: &identity, user };
     let place = place(bundle)?;
-
-    plan.begin(&mut program);
-    let born_in = join(cgroup, &mut program)?;
     let has = [libc::CLONE_NEWCGROUP, libc::CLONE_NEWNET, libc::CLONE_NEWIPC, libc::CLONE_NEWUTS]
         .into_iter()
         .filter(|kind| namespaces.has(*kind))
         .fold(0, |all, kind| all | kind);
-    let new_network = namespaces.is_new(libc::CLONE_NEWNET);
-    let mut names = Program::default();
-    plan_names(spec, &namespaces, &mut names)?;
-    let flags = namespaces.plan(&mut program)?;
+
+    // What the container's process does before and after its root is there, and what puts the root together: the same
+    // process, unless it is in a user namespace. There it may do less than that takes, and mounts of its own making would
+    // be its own to change: another process does it, in the mount namespace that the first one then copies.
+    let (mut program, mut inside, mut after) = (Program::default(), Program::default(), Program::default());
+    plan_names(spec, &namespaces, &mut inside)?;
+    if namespaces.is_new(libc::CLONE_NEWNET) {
+        inside.step("bring up the loopback", Op::Loopback);
+    }
+    inside.step("umask", Op::Umask(0));
+    inside.step("keep mounts inside", Op::SlaveMounts);
+    inside.step("attach the root", Op::AttachRoot { at: place });
+    let has_cgroup_namespace = has & libc::CLONE_NEWCGROUP != 0;
+    let mounts = MountPlan { root: root.as_fd(), user, has_cgroup_namespace, shared_memory };
+    let late = plan_mounts(spec, mounts, &mut inside)?;
+    plan_devices(spec, user, &mut inside)?;
+    plan.make_directory(&mut inside)?;
+
+    plan.begin(&mut program);
+    let cgroup_too = cgroup.as_ref().filter(|_| user.is_some()).map(CgroupJoin::try_clone).transpose()?;
+    let born_in = join(cgroup, &mut program)?;
+    match stdio {
+        stdio if user.is_none() => plan.stdio(stdio, &mut inside)?,
+        Prepared::New(size) => {
+            plan.terminal_for(size, &mut inside, &mut after)?;
+            plan.outside(Prepared::New(size), &mut program)?;
+        }
+        stdio => drop(plan.outside(stdio, &mut program)?),
+    }
+    let flags = namespaces.plan(user_namespace.as_ref(), &mut program)?;
     program.step("start a session", Op::Session);
-    program.append(names);
-    if new_network {
-        program.step("bring up the loopback", Op::Loopback);
-    }
-    program.step("umask", Op::Umask(0));
-    program.step("keep mounts inside", Op::SlaveMounts);
-    program.step("attach the root", Op::AttachRoot { at: place });
-    let late = plan_mounts(spec, has & libc::CLONE_NEWCGROUP != 0, shared_memory, &mut program)?;
-    plan_devices(spec, &mut program)?;
-    plan.make_directory(&mut program)?;
-    plan.stdio(stdio, &mut program)?;
+
     if let Some(linux) = spec.linux() {
-        plan_sysctls(linux.sysctl().iter().flatten(), |kind| has & kind != 0, &mut program)?;
+        let root = user.map(UserNamespace::root).transpose()?.map(|(uid, _)| uid);
+        plan_sysctls(linux.sysctl().iter().flatten(), |kind| has & kind != 0, root, &mut inside)?;
     }
-    plan_masks(spec, &mut program)?;
+    plan_masks(spec, &mut inside)?;
     for (name, op) in late {
-        program.step(name, op);
+        inside.step(name, op);
     }
     if spec.root().as_ref().and_then(|root| root.readonly()) == Some(true) {
-        program.step("make the root read-only", Op::ReadonlyRoot);
+        inside.step("make the root read-only", Op::ReadonlyRoot);
     }
-    program.step("change the root", Op::Pivot);
-    match spec.linux().as_ref().and_then(|linux| linux.rootfs_propagation().as_deref()).unwrap_or("") {
-        "shared" | "rshared" => program.step("share the root", Op::ShareRoot),
-        "" | "private" | "rprivate" | "slave" | "rslave" | "unbindable" | "runbindable" => {}
-        other => return Err(Error::invalid(format!("linux.rootfsPropagation {other:?} is unknown"))),
-    }
-    let warnings = plan.become_user(&mut program)?;
-    program.step("wait for the start", Op::Ready);
-    plan.execute(&mut program)?;
+    inside.step("change the root", Op::Pivot);
+    inside.root = Some(inside.adopt(root.into_mount())?);
+
+    plan_root_propagation(spec, &mut after)?;
+    let warnings = plan.become_user(&mut after)?;
+    after.step("wait for the start", Op::Ready);
+    plan.execute(&mut after)?;
 
     let name = program_name(process);
-    let child = spawn(&program, flags, born_in)?;
-    let child = conduct(&program, child, Goal::Ready, Instant::now() + DEADLINE, &name)?;
+    let deadline = Instant::now() + DEADLINE;
+    let child = match user {
+        None => {
+            program.append(inside);
+            program.append(after);
+            conduct(&program, spawn(&program, flags, born_in)?, Goal::Ready, deadline, &name)?
+        }
+        Some(user) => {
+            program.step("wait for the root", Op::Ready);
+            program.step("take the mounts for its own", Op::OwnMounts);
+            program.append(after);
+            let waiting = conduct(&program, spawn(&program, flags, born_in)?, Goal::Ready, deadline, &name)?;
+            match build_for(&waiting, user, inside, cgroup_too, deadline) {
+                Ok((terminal, more)) => {
+                    let mut child = waiting.go_on(&program, Goal::Ready, deadline, &name)?;
+                    child.terminal = terminal;
+                    child.warnings.extend(more);
+                    child
+                }
+                Err(error) => {
+                    end(waiting.pidfd.as_fd(), "a process whose root could not be put together");
+                    return Err(error);
+                }
+            }
+        }
+    };
     Ok(Container::new(
         child,
         Description {
@@ -130,8 +175,64 @@ fn make(request: CreateRequest<'_>) -> Result<Container> {
             user: process.user().clone(),
             identity,
             merge_image_groups,
+            user_namespace,
         },
     ))
+}
+
+/// Puts the root of a container together in the namespaces of its process, which waits: the one process in them that is in
+/// our own user namespace. Returns the terminal's master, and what was clamped.
+fn build_for(
+    waiting: &Conducted,
+    user: &UserNamespace,
+    inside: Program,
+    cgroup: Option<CgroupJoin>,
+    deadline: Instant,
+) -> Result<(Option<OwnedFd>, Vec<String>)> {
+    let (uid, gid) = user.root()?;
+    let mut program = Program::default();
+    program.step("reset signals", Op::ResetSignals);
+    program.step("hide from other processes", Op::NotDumpable);
+    let born_in = join(cgroup, &mut program)?;
+    let namespace = program.adopt(waiting.pidfd.try_clone().step(|| "duplicate a pidfd".into())?)?;
+    program.step("join the process's namespaces", Op::Enter { namespace, kinds: ALL_BUT_USER });
+    program.step("clone into them", Op::Fork { flags: 0 });
+    program.step(format!("make files as {uid}:{gid}"), Op::MakeFilesAs { uid, gid });
+    program.append(inside);
+    program.step("say that the root is there", Op::Ready);
+    program.step("end", Op::Exit);
+    let mut builder = conduct(&program, spawn(&program, 0, born_in)?, Goal::Ready, deadline, "")?;
+    let made = (builder.terminal.take(), std::mem::take(&mut builder.warnings));
+    finish(builder);
+    Ok(made)
+}
+
+/// Both or neither.
+fn check_user_namespace(spec: &Spec, given: bool) -> Result<()> {
+    let mut listed = spec.linux().iter().filter_map(|linux| linux.namespaces().as_ref()).flatten();
+    let listed = listed.any(|namespace| namespace.typ() == LinuxNamespaceType::User);
+    match (listed, given) {
+        (true, false) => Err(Error::internal("linux.namespaces lists user, but none was opened")),
+        (false, true) => Err(Error::internal("a user namespace is given, but linux.namespaces does not list user")),
+        _ => Ok(()),
+    }
+}
+
+/// Of the root itself, once it is `/`: private is what it is anyway.
+fn plan_root_propagation(spec: &Spec, program: &mut Program) -> Result<()> {
+    let (propagation, recursive) =
+        match spec.linux().as_ref().and_then(|linux| linux.rootfs_propagation().as_deref()).unwrap_or("") {
+            "" | "private" | "rprivate" => return Ok(()),
+            "shared" => (libc::MS_SHARED, false),
+            "rshared" => (libc::MS_SHARED, true),
+            "slave" => (libc::MS_SLAVE, false),
+            "rslave" => (libc::MS_SLAVE, true),
+            "unbindable" => (libc::MS_UNBINDABLE, false),
+            "runbindable" => (libc::MS_UNBINDABLE, true),
+            other => return Err(Error::invalid(format!("linux.rootfsPropagation {other:?} is unknown"))),
+        };
+    program.step("set the root's propagation", Op::RootPropagation { propagation, recursive });
+    Ok(())
 }
 
 /// Adds the step that joins a cgroup's v1 hierarchies; the v2 one is for the clone.

@@ -28,7 +28,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const DEVPTS_MAGIC: i64 = 0x1cd1;
 
 /// All namespaces of a container. Entering one that we are in already is allowed (but for user namespaces).
-const ALL: i32 = libc::CLONE_NEWNS
+pub(crate) const ALL_BUT_USER: i32 = libc::CLONE_NEWNS
     | libc::CLONE_NEWPID
     | libc::CLONE_NEWNET
     | libc::CLONE_NEWIPC
@@ -52,7 +52,8 @@ pub(crate) fn exec(container: &Container, request: ExecRequest<'_>) -> Result<Pr
     refuse_process(process)?;
     let inside = Inside { container };
     let identity = inside.identify(process)?;
-    let plan = ProcessPlan { process, identity: &identity };
+    let user = container.user_namespace.as_deref();
+    let plan = ProcessPlan { process, identity: &identity, user };
 
     let mut terminal = None;
     let stdio = match Prepared::new(process, stdio)? {
@@ -66,12 +67,22 @@ pub(crate) fn exec(container: &Container, request: ExecRequest<'_>) -> Result<Pr
     let mut program = Program::default();
     plan.begin(&mut program);
     let born_in = join(cgroup, &mut program)?;
+    let (stdio, terminal_inside) = match user {
+        None => (Some(stdio), None),
+        Some(_) => (None, plan.outside(stdio, &mut program)?),
+    };
+    let kinds = if user.is_some() { ALL_BUT_USER | libc::CLONE_NEWUSER } else { ALL_BUT_USER };
     let pidfd = container.pidfd.try_clone().step(|| "duplicate the container's pidfd".into())?;
     let namespace = program.adopt(pidfd)?;
-    program.step("join the container's namespaces", Op::Enter { namespace, kinds: ALL });
+    program.step("join the container's namespaces", Op::Enter { namespace, kinds });
     program.step("clone into the container", Op::Fork { flags: 0 });
     program.step("start a session", Op::Session);
-    plan.stdio(stdio, &mut program)?;
+    if let Some(stdio) = stdio {
+        plan.stdio(stdio, &mut program)?;
+    }
+    if let Some(terminal) = terminal_inside {
+        program.step("make the terminal the controlling one", Op::Control { terminal });
+    }
     let mut warnings = plan.become_user(&mut program)?;
     plan.execute(&mut program)?;
 

@@ -15,12 +15,14 @@ mod create;
 mod exec;
 mod namespaces;
 mod plan;
+mod probe;
 mod process;
 mod root;
 mod shared_memory;
 mod stdio;
 mod sys;
 mod user;
+mod user_namespace;
 
 pub use self::{
     cgroup_join::CgroupJoin,
@@ -28,8 +30,10 @@ pub use self::{
     create::{CreateRequest, create},
     exec::ExecRequest,
     namespaces::{PodNamespaces, PodNamespacesRequest, create_pod_namespaces, open_namespace, pin_netns, unpin_netns},
+    probe::{probe_recursive_read_only, probe_user_namespaces},
     process::Process,
-    root::{Root, RootKind, RootMount, assemble_root},
+    root::{Root, RootKind, RootMount, assemble_idmapped_root, assemble_root},
     shared_memory::SharedMemory,
     stdio::{ProcessStdio, TerminalSize},
+    user_namespace::{IdMapping, IdMappings, UserNamespace, user_namespace},
 };

@@ -7,17 +7,19 @@ use std::{
         unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     },
     path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use crate::{
-    SharedMemory,
+    IdMappings, SharedMemory, UserNamespace,
     child::{Op, Program, spawn},
-    conduct::{Goal, bury, conduct, end},
+    conduct::{Conducted, Goal, bury, conduct, end},
     plan::{c_string, plan_sysctls},
     sys::{self, Errno},
+    user_namespace::Born,
 };
 
 const NSFS_MAGIC: i64 = 0x6e73_6673;
@@ -36,6 +38,8 @@ pub struct PodNamespaces {
     pub pid: Option<OwnedFd>,
     /// What a container that joins the pod's IPC namespace gets for a tmpfs at `/dev/shm`; `None`: one of its own.
     pub shared_memory: Option<SharedMemory>,
+    /// Users, who own the other new ones.
+    pub user: Option<Arc<UserNamespace>>,
 }
 
 /// Which namespaces to make, and what to set in them.
@@ -49,12 +53,14 @@ pub struct PodNamespacesRequest {
     pub ipc: bool,
     /// Make a UTS namespace.
     pub uts: bool,
+    /// Make a user namespace with these mappings, first of all, so that it owns the others.
+    pub user: Option<IdMappings>,
     /// Kernel settings to write inside, by their dotted or slashed names. Only those that belong to one of the new
     /// namespaces are taken; any other is refused.
     pub sysctls: BTreeMap<String, String>,
 }
 
-/// Makes namespaces by a short-lived child, which is gone when this returns. About half a millisecond with a network
+/// Makes namespaces by short-lived children, which are gone when this returns. About half a millisecond with a network
 /// namespace. Asked for nothing, it makes nothing.
 pub fn create_pod_namespaces(request: &PodNamespacesRequest) -> Result<PodNamespaces> {
     make(request).step(|| "make the pod's namespaces".into())
@@ -64,41 +70,83 @@ fn make(request: &PodNamespacesRequest) -> Result<PodNamespaces> {
     let wanted =
         [(request.net, libc::CLONE_NEWNET), (request.ipc, libc::CLONE_NEWIPC), (request.uts, libc::CLONE_NEWUTS)];
     let kinds = wanted.iter().filter(|(wanted, _)| *wanted).fold(0, |all, (_, kind)| all | kind);
-    let mut program = Program::default();
-    program.step("reset signals", Op::ResetSignals);
+    let mut settings = Program::default();
     if let Some(name) = request.hostname.as_deref().filter(|name| request.uts && !name.is_empty()) {
-        program.step(format!("set hostname {name:?}"), Op::HostName(c_string("hostname", name)?.into_bytes()));
+        settings.step(format!("set hostname {name:?}"), Op::HostName(c_string("hostname", name)?.into_bytes()));
     }
     if request.net {
-        program.step("bring up the loopback", Op::Loopback);
+        settings.step("bring up the loopback", Op::Loopback);
     }
-    plan_sysctls(&request.sysctls, |kind| kinds & kind != 0, &mut program)?;
-    if kinds == 0 {
-        return Ok(PodNamespaces::default());
+    let root = request.user.as_ref().map(|mappings| mappings.host_uid(0)).transpose()?;
+    plan_sysctls(&request.sysctls, |kind| kinds & kind != 0, root, &mut settings)?;
+    match &request.user {
+        Some(mappings) => make_inside(request, mappings.clone(), kinds, settings),
+        None if kinds == 0 => Ok(PodNamespaces::default()),
+        None => {
+            let mut program = Program::default();
+            program.step("reset signals", Op::ResetSignals);
+            program.append(settings);
+            run(program, u64::from(kinds.cast_unsigned()), |pid| open(request, None, pid))
+        }
     }
+}
+
+/// The namespaces that a user namespace owns are made by its root, and set up by us, for only we may write every setting.
+fn make_inside(
+    request: &PodNamespacesRequest,
+    mappings: IdMappings,
+    kinds: i32,
+    settings: Program,
+) -> Result<PodNamespaces> {
+    let owner = Born::new(&mappings, kinds)?;
+    let made = (|| {
+        let namespaces = open(request, Some(Arc::new(owner.user_namespace(mappings)?)), owner.pid())?;
+        if !settings.steps.is_empty() {
+            let mut program = Program::default();
+            program.step("reset signals", Op::ResetSignals);
+            let pidfd = owner.pidfd().try_clone_to_owned().step(|| "duplicate a pidfd".into())?;
+            let namespace = program.adopt(pidfd)?;
+            program.step("join the pod's namespaces", Op::Enter { namespace, kinds });
+            program.append(settings);
+            run(program, 0, |_| Ok(()))?;
+        }
+        Ok(namespaces)
+    })();
+    owner.end();
+    made
+}
+
+/// Runs a child to the end of its program, and looks at it there.
+fn run<T>(mut program: Program, flags: u64, look: impl FnOnce(i32) -> Result<T>) -> Result<T> {
     program.step("wait until they are open", Op::Ready);
     program.step("end", Op::Exit);
-
-    let child = spawn(&program, u64::from(kinds.cast_unsigned()), None)?;
+    let child = spawn(&program, flags, None)?;
     let child = conduct(&program, child, Goal::Ready, Instant::now() + DEADLINE, "")?;
+    let seen = look(child.pid);
+    finish(child);
+    seen
+}
+
+/// Ends a child that waits: its word was waited for; hearing that we are gone is one.
+pub(crate) fn finish(child: Conducted) {
+    drop(child.channel);
+    if bury(child.pidfd.as_fd(), "the child that made namespaces", DEADLINE).is_none() {
+        end(child.pidfd.as_fd(), "the child that made namespaces");
+    }
+}
+
+fn open(request: &PodNamespacesRequest, user: Option<Arc<UserNamespace>>, pid: i32) -> Result<PodNamespaces> {
     let open = |wanted: bool, name: &str| {
-        let path = format!("/proc/{}/ns/{name}", child.pid);
+        let path = format!("/proc/{pid}/ns/{name}");
         wanted.then(|| open_namespace(Path::new(&path))).transpose()
     };
-    let opened = (|| {
-        Ok(PodNamespaces {
-            net: open(request.net, "net")?,
-            ipc: open(request.ipc, "ipc")?,
-            uts: open(request.uts, "uts")?,
-            ..PodNamespaces::default()
-        })
-    })();
-    // Its word was waited for; hearing that we are gone is one.
-    drop(child.channel);
-    if bury(child.pidfd.as_fd(), "the child that made the namespaces", DEADLINE).is_none() {
-        end(child.pidfd.as_fd(), "the child that made the namespaces");
-    }
-    opened
+    Ok(PodNamespaces {
+        net: open(request.net, "net")?,
+        ipc: open(request.ipc, "ipc")?,
+        uts: open(request.uts, "uts")?,
+        user,
+        ..PodNamespaces::default()
+    })
 }
 
 /// Opens a namespace by its path (`/run/netns/NAME`, `/proc/PID/ns/net`), and refuses a file that is none.

@@ -50,6 +50,15 @@ fn nothing_is_left_of_containers_execs_and_failures() {
         spec["linux"]["sysctl"] = json!({ "kernel.panic": "1" });
         failing.refusal(&spec);
         failing.start_error(&failing.spec(&["nope"]));
+        let mut users = failing.spec(&["true"]);
+        users["linux"]["namespaces"].as_array_mut().unwrap().push(json!({ "type": "user" }));
+        let map = json!([{ "containerID": 0, "hostID": 100_000, "size": 65_536 }]);
+        (users["linux"]["uidMappings"], users["linux"]["gidMappings"]) = (map.clone(), map);
+        failing.run(&users).ok();
+        users["mounts"][1]["options"] = json!(["nonsense=1"]);
+        failing.refusal(&users);
+        users["linux"]["uidMappings"] = json!([{ "containerID": 0, "hostID": 100_000, "size": 0 }]);
+        failing.refusal(&users);
         let request = PodNamespacesRequest { net: true, ipc: true, uts: true, ..PodNamespacesRequest::default() };
         drop(create_pod_namespaces(&request).unwrap());
     }

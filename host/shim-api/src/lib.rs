@@ -10,6 +10,7 @@ mod any;
 mod connect;
 mod event;
 mod exit;
+mod features;
 mod options;
 mod percent;
 mod protocol;
@@ -22,7 +23,11 @@ pub use self::{
     connect::{address_of, connect, path_of},
     event::{TaskEvent, timestamp, timestamp_nanos},
     exit::{EXIT_FILE, ExitRecord},
-    options::{CREATE_OPTIONS_TYPE_URL, CreateOptions, Namespace, SANDBOX_OPTIONS_TYPE_URL, SandboxOptions},
+    features::Features,
+    options::{
+        CREATE_OPTIONS_TYPE_URL, CreateOptions, IdRange, Namespace, SANDBOX_OPTIONS_TYPE_URL, SandboxOptions,
+        UserMappings,
+    },
     protocol::{events, sandbox, task, ttrpc},
     request::{REQUEST_ID_KEY, call, request_id},
     status::{from_status, to_status},

@@ -24,10 +24,34 @@ pub struct SandboxOptions {
     /// Where a network namespace of the pod's own is pinned (`/run/netns/wharf-<pod id>`); needed when
     /// `network` is [`Namespace::Pod`].
     pub netns_path: Option<String>,
+    /// The user namespace of the pod's containers, which owns the pod's own namespaces, too; none: the node's.
+    pub user_namespace: Option<UserMappings>,
     /// Kernel parameters set in the pod's namespaces, names with dots.
     pub sysctls: BTreeMap<String, String>,
     /// The cgroup that holds the pod's containers, absolute in each hierarchy; removed with the pod.
     pub cgroup_parent: String,
+}
+
+/// Who the users and groups of a user namespace are on the node.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct UserMappings {
+    /// Users.
+    pub uids: Vec<IdRange>,
+    /// Groups.
+    pub gids: Vec<IdRange>,
+}
+
+/// A range of ids: `container` is `host` on the node, and so on for `size` ids.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct IdRange {
+    /// The first id in the user namespace.
+    pub container: u32,
+    /// The first id on the node.
+    pub host: u32,
+    /// How many.
+    pub size: u32,
 }
 
 /// Whose namespace it is.
@@ -52,6 +76,9 @@ pub struct CreateOptions {
     pub root: Option<PathBuf>,
     /// Mount an overlay without syncing it: its upper directory is never used again after a crash.
     pub volatile: bool,
+    /// The root's files belong to the node's ids: mount it for the container's user namespace. Without, whoever prepared
+    /// the root has seen to that.
+    pub idmapped_root: bool,
     /// Do not add the groups that the image's `/etc/group` gives the user (CRI's policy `Strict`).
     pub strict_groups: bool,
 }

@@ -34,6 +34,8 @@ pub enum Action {
     Delete,
     /// Be the server; only `start` calls this.
     Serve,
+    /// Print what can be done on this node and with roots in the folder `-bundle`.
+    Features,
     Version,
 }
 
@@ -51,6 +53,7 @@ impl Args {
                     "start" => Action::Start,
                     "delete" => Action::Delete,
                     "serve" => Action::Serve,
+                    "features" => Action::Features,
                     _ => return Err(Error::invalid(format!("unknown action `{arg}`")).hint("start or delete")),
                 });
                 continue;
@@ -89,7 +92,7 @@ impl Args {
             }
         }
         parsed.action = action.ok_or_else(|| Error::invalid("no action").hint("start or delete"))?;
-        if parsed.id.is_empty() || parsed.id.contains('/') {
+        if parsed.action != Action::Features && (parsed.id.is_empty() || parsed.id.contains('/')) {
             return Err(Error::invalid(format!("id `{}`: not a name", parsed.id)));
         }
         parsed.bundle = absolute(&parsed.bundle)?;

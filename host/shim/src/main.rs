@@ -9,6 +9,7 @@ mod container;
 mod delete;
 mod events;
 mod exit;
+mod features;
 mod io;
 mod logging;
 mod logs;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Action::Start => start::start(&args),
         Action::Delete => delete::delete(&args),
         Action::Serve => serve::serve(args),
+        Action::Features => features::features(&args),
         Action::Version => {
             println!("{}:\n  Version: {}", args::NAME, env!("CARGO_PKG_VERSION"));
             Ok(())

@@ -20,6 +20,8 @@ pub(super) struct Child {
     pub(super) null: RawFd,
     pub(super) empty: RawFd,
     pub(super) proc: RawFd,
+    /// Whose files it makes, where not its own.
+    files_as: Option<(u32, u32)>,
     /// Whether the working directory has to be tried again as the user.
     directory_denied: bool,
 }
@@ -43,6 +45,7 @@ pub(super) fn run(program: &Program, keep: &[RawFd], channel: RawFd) -> ! {
         null: -1,
         empty: -1,
         proc: -1,
+        files_as: None,
         directory_denied: false,
     };
     close_all_but(keep);
@@ -72,6 +75,9 @@ impl Child {
             Op::Unshare(kinds) => sys::leave_namespaces(*kinds)?,
             Op::Enter { namespace, kinds } => sys::enter_namespace(*namespace, *kinds)?,
             Op::Fork { flags } => self.fork(*flags)?,
+            Op::BecomeRoot => become_root()?,
+            Op::MakeFilesAs { uid, gid } => self.make_files_as(*uid, *gid)?,
+            Op::OwnMounts => own_mounts()?,
             Op::Session => sys::new_session()?,
             Op::HostName(name) => sys::set_host_name(name)?,
             Op::DomainName(name) => sys::set_domain_name(name)?,
@@ -92,14 +98,16 @@ impl Child {
             Op::MakeDirectory { at } => drop(ensure(self.root, at, Holder::Directory)?),
             Op::Mask { at, in_proc } => self.mask(at, *in_proc)?,
             Op::Readonly { at, in_proc } => self.readonly(at, *in_proc)?,
-            Op::Sysctl { path, value } => self.sysctl(path, value)?,
-            Op::Terminal { size, uid } => self.terminal(*size, *uid)?,
+            Op::Sysctl { path, value, owner } => self.sysctl(path, value, *owner)?,
+            Op::Terminal { size, uid, to } => self.terminal(*size, *uid, *to)?,
+            Op::TakeTerminal { from } => take_terminal(*from)?,
             Op::Control { terminal } => sys::make_controlling(*terminal)?,
             Op::Stdio { files, uid } => stdio(files, *uid)?,
             Op::ReadonlyRoot => mounts::readonly_root(self.root)?,
             Op::Pivot => pivot(self.root)?,
-            Op::ShareRoot => mounts::share_root(self.root)?,
+            Op::RootPropagation { propagation, recursive } => mounts::root_propagation(*propagation, *recursive)?,
             Op::Limit { resource, limit } => self.limit(*resource, *limit)?,
+            Op::RaiseLimit { resource, hard } => raise_limit(*resource, *hard)?,
             Op::Umask(mask) => sys::set_umask(*mask),
             Op::Directory { path, again } => self.directory(path, *again)?,
             Op::Credentials(credentials) => credentials::apply(credentials)?,
@@ -110,6 +118,25 @@ impl Child {
             Op::Exit => sys::exit(0),
         }
         Ok(())
+    }
+
+    fn make_files_as(&mut self, uid: u32, gid: u32) -> Sys<()> {
+        self.files_as = Some((uid, gid));
+        sys::set_file_user(uid, gid)?;
+        raise_all()
+    }
+
+    /// Does something as another user, with all that we may.
+    pub(super) fn as_user<T>(&self, uid: u32, work: impl FnOnce() -> Sys<T>) -> Sys<T> {
+        sys::set_effective_user(uid)?;
+        raise_all()?;
+        let done = work();
+        sys::set_effective_user(0)?;
+        if let Some((uid, gid)) = self.files_as {
+            sys::set_file_user(uid, gid)?;
+            raise_all()?;
+        }
+        done
     }
 
     /// Tells the parent that this step got less than it was asked for.
@@ -209,6 +236,47 @@ fn close_all_but(keep: &[RawFd]) {
         first = first.max(fd.saturating_add(1));
     }
     let _ = sys::close_range(first, u32::MAX);
+}
+
+/// Ids are set one after the other; the capabilities of the user namespace stay, for nobody it knows becomes its root.
+fn become_root() -> Sys<()> {
+    sys::set_groups(&[])?;
+    sys::set_group(0)?;
+    sys::set_user(0)
+}
+
+fn raise_all() -> Sys<()> {
+    let all = sys::permitted_capabilities()?;
+    sys::set_capabilities(all, all, 0)
+}
+
+/// Entering the copy that one is in makes its root the process's, whatever that was before.
+fn own_mounts() -> Sys<()> {
+    sys::leave_namespaces(libc::CLONE_NEWNS)?;
+    let own = Held(sys::own_pidfd()?);
+    sys::enter_namespace(own.0, libc::CLONE_NEWNS)
+}
+
+fn take_terminal(from: RawFd) -> Sys<()> {
+    let terminal = Held(sys::receive_descriptor(from)?);
+    become_terminal(terminal.0)
+}
+
+/// Makes a terminal the controlling one, and 0, 1 and 2.
+pub(super) fn become_terminal(terminal: RawFd) -> Sys<()> {
+    sys::make_controlling(terminal)?;
+    (0..3).try_for_each(|number| sys::duplicate(terminal, number))
+}
+
+fn raise_limit(resource: u32, hard: u64) -> Sys<()> {
+    let now = sys::limit(resource, None)?;
+    if now.hard < hard {
+        match sys::limit(resource, Some(&sys::Limit { hard, ..now })) {
+            Ok(_) | Err(Errno(libc::EPERM)) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
 }
 
 fn stdio(files: &[RawFd; 3], uid: u32) -> Sys<()> {

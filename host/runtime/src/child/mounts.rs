@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 use super::{
     FileSystem, Holder,
-    interpret::Child,
+    interpret::{Child, become_terminal},
     paths::{Held, INSIDE, ensure, open},
     report::{Failure, Tag, Words, send},
 };
@@ -59,8 +59,9 @@ pub(super) fn readonly_root(root: RawFd) -> Sys<()> {
     sys::set_attributes(root, false, &READONLY)
 }
 
-pub(super) fn share_root(root: RawFd) -> Sys<()> {
-    sys::set_attributes(root, false, &Attributes { propagation: libc::MS_SHARED, ..Attributes::default() })
+pub(super) fn root_propagation(propagation: u64, recursive: bool) -> Sys<()> {
+    let root = Held(sys::open_in(libc::AT_FDCWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0)?);
+    sys::set_attributes(root.0, recursive, &Attributes { propagation, ..Attributes::default() })
 }
 
 impl Child {
@@ -111,20 +112,23 @@ impl Child {
     }
 
     /// Writes a kernel setting through a procfs of our own, which nobody can have put something in the way of.
-    pub(super) fn sysctl(&mut self, path: &CStr, value: &[u8]) -> Result<(), Failure> {
+    pub(super) fn sysctl(&mut self, path: &CStr, value: &[u8], owner: Option<u32>) -> Result<(), Failure> {
         if self.proc < 0 {
             let context = Held(sys::open_file_system(c"proc")?);
             sys::create_superblock(context.0)?;
             self.proc = sys::new_mount(context.0, 0)?;
         }
         let resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_XDEV;
-        let file = Held(sys::open_in(self.proc, path, libc::O_WRONLY, resolve)?);
-        sys::write(file.0, value)?;
-        Ok(())
+        let proc = self.proc;
+        let write = || {
+            let file = Held(sys::open_in(proc, path, libc::O_WRONLY, resolve)?);
+            sys::write(file.0, value).map(drop)
+        };
+        Ok(owner.map_or_else(write, |uid| self.as_user(uid, write))?)
     }
 
     /// Opens a terminal of the container's devpts, by fds from first to last.
-    pub(super) fn terminal(&mut self, size: Option<TerminalSize>, uid: u32) -> Result<(), Failure> {
+    pub(super) fn terminal(&mut self, size: Option<TerminalSize>, uid: u32, to: Option<RawFd>) -> Result<(), Failure> {
         let door = open(self.root, c"dev/pts/ptmx")?;
         let what = sys::stat(door.0)?;
         if sys::file_system(door.0)?.magic != DEVPTS_MAGIC || what.device != (5, 2) {
@@ -140,9 +144,9 @@ impl Child {
         let console = ensure(self.root, b"dev/console", Holder::File)?;
         let cover = Held(sys::clone_tree(peer.0, c"", false)?);
         sys::attach(cover.0, console.0)?;
-        sys::make_controlling(peer.0)?;
-        for number in 0..3 {
-            sys::duplicate(peer.0, number)?;
+        match to {
+            Some(socket) => sys::send(socket, b"t", Some(peer.0))?,
+            None => become_terminal(peer.0)?,
         }
         send(self.channel, Tag::Terminal, self.step, Errno(0).into(), Some(master.0));
         Ok(())

@@ -23,6 +23,13 @@ pub(crate) enum Op {
     Enter { namespace: RawFd, kinds: i32 },
     /// Clones with `CLONE_PARENT` and ends; the new process, a child of the caller's, goes on.
     Fork { flags: u64 },
+    /// The root of the user namespace it is in, with every capability there.
+    BecomeRoot,
+    /// Files are made as this user and group from here on, and all capabilities stay.
+    MakeFilesAs { uid: u32, gid: u32 },
+    /// A copy of the mount namespace, and its root for a root. Owned by a user namespace that does not own the
+    /// original, each mount in it is locked: nobody inside takes it away or makes it writable.
+    OwnMounts,
     /// A session of its own.
     Session,
     /// The host name.
@@ -51,10 +58,14 @@ pub(crate) enum Op {
     Mask { at: CString, in_proc: bool },
     /// Puts a read-only copy over a path; absent is fine.
     Readonly { at: CString, in_proc: bool },
-    /// Writes a kernel setting, through a procfs that no other process sees. The path is below `/proc`.
-    Sysctl { path: CString, value: Vec<u8> },
+    /// Writes a kernel setting, through a procfs that no other process sees. The path is below `/proc`. With an owner, as
+    /// that user.
+    Sysctl { path: CString, value: Vec<u8>, owner: Option<u32> },
     /// A terminal from the container's devpts: its master is sent to the parent, it becomes 0, 1, 2 and `/dev/console`.
-    Terminal { size: Option<TerminalSize>, uid: u32 },
+    /// With `to`, a socket, another process takes it for its own by [`Op::TakeTerminal`].
+    Terminal { size: Option<TerminalSize>, uid: u32, to: Option<RawFd> },
+    /// A terminal that another process sends becomes the controlling one and 0, 1 and 2.
+    TakeTerminal { from: RawFd },
     /// Makes an open terminal the controlling one.
     Control { terminal: RawFd },
     /// These become 0, 1 and 2, and belong to a user.
@@ -63,10 +74,13 @@ pub(crate) enum Op {
     ReadonlyRoot,
     /// The root becomes `/`; the host's file systems go.
     Pivot,
-    /// The root's mount gets peers when it is copied.
-    ShareRoot,
+    /// The propagation of `/` (`MS_SHARED` and its like), and of all below it when `recursive`.
+    RootPropagation { propagation: u64, recursive: bool },
     /// A resource limit; what may not be raised is clamped with a warning.
     Limit { resource: u32, limit: Limit },
+    /// Raises a hard limit where it is lower, for an [`Op::Limit`] to come, when raising is not allowed any more. Not
+    /// being allowed to is left to that one to tell.
+    RaiseLimit { resource: u32, hard: u64 },
     /// The file mode creation mask.
     Umask(u32),
     /// The working directory. With `again`, where the one before was not allowed.

@@ -33,6 +33,7 @@ impl Program {
         self.steps.append(&mut other.steps);
         self.names.append(&mut other.names);
         self.fds.append(&mut other.fds);
+        self.root = self.root.or(other.root);
     }
 
     /// Keeps a file open until the child has it, and returns its number there: never 0, 1 or 2, which are replaced.

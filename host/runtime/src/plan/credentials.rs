@@ -6,13 +6,18 @@ use wharf_error::{Error, Result, ResultExt as _};
 use crate::{child::Credentials, sys, user::Identity};
 
 /// The credentials of a process: the specification's sets as they are, without what this node itself does not have.
-/// What was left out is told in `warnings`. No capabilities at all means none.
+/// What was left out is told in `warnings`. No capabilities at all means none. In a user namespace there are all that
+/// the kernel knows, whatever the node has.
 pub(super) fn credentials(
     identity: &Identity,
     capabilities: Option<&LinuxCapabilities>,
+    in_user_namespace: bool,
     warnings: &mut Vec<String>,
 ) -> Result<Credentials> {
-    let ours = ours()?;
+    let mut ours = ours()?;
+    if in_user_namespace {
+        ours = Ours { bounding: ours.known, permitted: ours.known, ..ours };
+    }
     let mut missing = 0;
     let mut set = |list: Option<&Option<Capabilities>>, allowed: u64| {
         let wanted = list.and_then(Option::as_ref).map_or(0, bits);

@@ -4,7 +4,10 @@ use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, Spec};
 use wharf_error::{Error, Result};
 
 use super::{c_string, mount_options::is_bind, strings::inside};
-use crate::child::{Node, Op, Program};
+use crate::{
+    UserNamespace,
+    child::{Node, Op, Program},
+};
 
 /// The devices that every container has.
 const DEFAULTS: [(&str, u32, u32); 6] =
@@ -20,17 +23,18 @@ const LINKS: [(&str, &str); 5] = [
 ];
 
 /// Adds the steps that make devices and links in `/dev`. A `/dev` that is bound from elsewhere is left as it is.
-pub(crate) fn plan_devices(spec: &Spec, program: &mut Program) -> Result<()> {
+pub(crate) fn plan_devices(spec: &Spec, user: Option<&UserNamespace>, program: &mut Program) -> Result<()> {
     let mut mounts = spec.mounts().iter().flatten();
     if mounts.any(|mount| mount.destination() == Path::new("/dev") && is_bind(mount)) {
         return Ok(());
     }
     let listed: &[LinuxDevice] = spec.linux().as_ref().and_then(|linux| linux.devices().as_deref()).unwrap_or_default();
+    let owner = user.map_or(Ok((0, 0)), UserNamespace::root)?;
     for (name, major, minor) in DEFAULTS {
         let path = Path::new("/dev").join(name);
         if !listed.iter().any(|device| *device.path() == path) {
             let mode = libc::S_IFCHR | 0o666;
-            add(&path, mode, (major, minor), (0, 0), program)?;
+            add(&path, mode, (major, minor), owner, program)?;
         }
     }
     for device in listed {
@@ -56,6 +60,8 @@ pub(crate) fn plan_devices(spec: &Spec, program: &mut Program) -> Result<()> {
             (number("major", device.major())?, number("minor", device.minor())?)
         };
         let mode = kind | device.file_mode().unwrap_or(0o666) & 0o7777;
+        // In a user namespace, too, these are the host's ids, as on the nodes that others bind from there: who may not open
+        // the host's device may not open this one.
         add(path, mode, numbers, (device.uid().unwrap_or(0), device.gid().unwrap_or(0)), program)?;
     }
     for (target, name) in LINKS {

@@ -20,6 +20,14 @@ pub(super) fn plan_limits(limits: &[PosixRlimit], program: &mut Program) -> Resu
     Ok(())
 }
 
+/// Adds a step for each hard limit that may have to be raised while that is allowed.
+pub(super) fn plan_raises(limits: &[PosixRlimit], program: &mut Program) {
+    for limit in limits {
+        let op = Op::RaiseLimit { resource: number(limit.typ()), hard: limit.hard() };
+        program.step(format!("raise rlimit {}", limit.typ()), op);
+    }
+}
+
 fn number(typ: Type) -> u32 {
     match typ {
         Type::RlimitCpu => libc::RLIMIT_CPU,

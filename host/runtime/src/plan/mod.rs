@@ -2,8 +2,10 @@
 //! strings can be made, files opened and mistakes explained.
 
 mod cgroup_mounts;
+mod copy_up;
 mod credentials;
 mod devices;
+mod idmap;
 mod image;
 mod limits;
 mod masks;
@@ -19,7 +21,7 @@ pub(crate) use self::{
     devices::plan_devices,
     image::{explain_exec, program_name},
     masks::plan_masks,
-    mounts::plan_mounts,
+    mounts::{MountPlan, plan_mounts},
 };
 pub(crate) use self::{
     namespaces::{Namespaces, plan_names},

@@ -29,6 +29,10 @@ pub(super) struct Options {
     pub(super) all: Attributes,
     /// The mount's propagation, and whether it goes for all below it; `None`: private.
     pub(super) propagation: Option<(u64, bool)>,
+    /// Whether its files' owners are mapped, and with `Some(true)` those of all mounts below it, too.
+    pub(super) idmap: Option<bool>,
+    /// Whether a tmpfs begins with what lies under it.
+    pub(super) copy_up: bool,
     /// For the file system.
     pub(super) data: Vec<(CString, Option<CString>)>,
 }
@@ -47,7 +51,7 @@ pub(super) fn parse(mount: &Mount) -> Result<Options> {
             continue;
         }
         let at = mount.destination().display();
-        if matches!(option.as_str(), "idmap" | "ridmap" | "tmpcopyup" | "copy-up" | "remount") {
+        if option == "remount" {
             return Err(Error::new(Kind::Unsupported, format!("mount {at}: option {option} is not supported")));
         }
         if options.bind {
@@ -57,6 +61,17 @@ pub(super) fn parse(mount: &Mount) -> Result<Options> {
             Some((key, value)) => (c_string("mount option", key)?, Some(c_string("mount option", value)?)),
             None => (c_string("mount option", option)?, None),
         });
+    }
+    let at = mount.destination().display();
+    if options.copy_up && mount.typ().as_deref() != Some("tmpfs") {
+        return Err(Error::invalid(format!("mount {at}: option tmpcopyup is for a tmpfs")));
+    }
+    let mapped = |list: &Option<Vec<_>>| list.as_ref().is_some_and(|list| !list.is_empty());
+    if mapped(mount.uid_mappings()) || mapped(mount.gid_mappings()) {
+        options.idmap.get_or_insert(false);
+    }
+    if options.idmap.is_some() && !options.bind {
+        return Err(Error::invalid(format!("mount {at}: only a bind mount can be idmapped")));
     }
     Ok(options)
 }
@@ -74,6 +89,9 @@ fn apply(option: &str, options: &mut Options) -> bool {
     }
     match option {
         "bind" => {}
+        "idmap" => options.idmap = Some(false),
+        "ridmap" => options.idmap = Some(true),
+        "tmpcopyup" | "copy-up" => options.copy_up = true,
         "rbind" => options.recursive = true,
         "private" => options.propagation = Some((libc::MS_PRIVATE, false)),
         "rprivate" => options.propagation = Some((libc::MS_PRIVATE, true)),
@@ -143,7 +161,21 @@ mod tests {
     #[test]
     fn a_bind_mount_takes_no_data() {
         assert!(parsed(&["bind", "size=1m"]).unwrap_err().to_string().contains("size=1m"));
-        assert_eq!(parsed(&["bind", "idmap"]).unwrap_err().kind(), Kind::Unsupported);
+        assert_eq!(parsed(&["bind", "remount"]).unwrap_err().kind(), Kind::Unsupported);
+        assert!(parsed(&["bind", "tmpcopyup"]).unwrap_err().to_string().contains("for a tmpfs"));
+    }
+
+    #[test]
+    fn idmaps_are_asked_for_by_option_or_by_mappings() {
+        assert_eq!(parsed(&["bind"]).unwrap().idmap, None);
+        assert_eq!(parsed(&["bind", "idmap"]).unwrap().idmap, Some(false));
+        assert_eq!(parsed(&["rbind", "ridmap"]).unwrap().idmap, Some(true));
+        let map = serde_json::json!([{ "containerID": 0, "hostID": 5, "size": 1 }]);
+        let mut mount = serde_json::json!({ "destination": "/d", "type": "bind", "uidMappings": map });
+        assert_eq!(parse(&serde_json::from_value(mount.clone()).unwrap()).unwrap().idmap, Some(false));
+        mount["type"] = "tmpfs".into();
+        let error = parse(&serde_json::from_value(mount).unwrap()).unwrap_err();
+        assert!(error.to_string().contains("only a bind mount"), "{error}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 use std::{
+    ffi::CString,
     io,
-    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+    os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
     path::Path,
 };
 
@@ -9,44 +10,61 @@ use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use super::{
     c_string, cgroup_mounts,
+    copy_up::copy_up,
+    idmap::idmap,
     mount_options::{Options, parse},
     strings::inside,
 };
 use crate::{
-    SharedMemory,
+    SharedMemory, UserNamespace,
     child::{FileSystem, Holder, Op, Program},
     sys::{self, Attributes},
 };
 
+/// Where a specification's mounts go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MountPlan<'a> {
+    /// The root, as the image has it.
+    pub(crate) root: BorrowedFd<'a>,
+    /// The user namespace of the container, if it has one.
+    pub(crate) user: Option<&'a UserNamespace>,
+    /// Whether it has a cgroup namespace.
+    pub(crate) has_cgroup_namespace: bool,
+    /// The pod's, where the container is in its IPC namespace.
+    pub(crate) shared_memory: Option<&'a SharedMemory>,
+}
+
 /// Adds the steps that mount what the specification lists, in its order. Bind sources are opened here, in the host's
 /// mount namespace. Returns the steps that make a tmpfs read-only, to be added when all is in it.
-/// A tmpfs at `/dev/shm` is the pod's `shared_memory` where there is such.
-pub(crate) fn plan_mounts(
-    spec: &Spec,
-    has_cgroup_namespace: bool,
-    shared_memory: Option<&SharedMemory>,
-    program: &mut Program,
-) -> Result<Vec<(String, Op)>> {
+/// A tmpfs at `/dev/shm` is the pod's memory where there is such.
+pub(crate) fn plan_mounts(spec: &Spec, plan: MountPlan<'_>, program: &mut Program) -> Result<Vec<(String, Op)>> {
     let mut late = Vec::new();
     for mount in spec.mounts().iter().flatten() {
         let at = inside("mount point", mount.destination())?;
         let options = parse(mount)?;
         let name = format!("mount {}", mount.destination().display());
-        let memory = shared_memory.filter(|_| mount.destination() == Path::new("/dev/shm"));
+        let memory = plan.shared_memory.filter(|_| mount.destination() == Path::new("/dev/shm"));
         match (mount.typ().as_deref(), memory) {
-            _ if options.bind => bind(mount, at, options, name, program)?,
+            _ if options.bind => bind(mount, plan.user, at, options, name, program)?,
             (Some("tmpfs"), Some(memory)) => shared(memory, at, &options, name, program)?,
             (Some("cgroup" | "cgroup2"), _) => {
-                cgroup_mounts::plan(mount.destination(), options, has_cgroup_namespace, program, &mut late)?;
+                cgroup_mounts::plan(mount.destination(), options, plan.has_cgroup_namespace, program, &mut late)?;
             }
-            (Some(kind), _) => file_system(mount, kind, at, options, name, program, &mut late)?,
+            (Some(kind), _) => file_system(mount, kind, plan, at, options, name, program, &mut late)?,
             (None, _) => return Err(Error::invalid(format!("{name}: it has no type"))),
         }
     }
     Ok(late)
 }
 
-fn bind(mount: &Mount, at: Vec<u8>, options: Options, name: String, program: &mut Program) -> Result<()> {
+fn bind(
+    mount: &Mount,
+    user: Option<&UserNamespace>,
+    at: Vec<u8>,
+    options: Options,
+    name: String,
+    program: &mut Program,
+) -> Result<()> {
     let source = mount.source().as_deref().unwrap_or(Path::new(""));
     if !source.is_absolute() {
         return Err(Error::invalid(format!("{name}: the bind source {source:?} is not absolute")));
@@ -58,7 +76,14 @@ fn bind(mount: &Mount, at: Vec<u8>, options: Options, name: String, program: &mu
     // SAFETY: the kernel has just made this descriptor for us alone.
     let tree = unsafe { OwnedFd::from_raw_fd(tree) };
 
+    if let Some(recursive) = options.idmap {
+        idmap(&tree, mount, user, recursive).step(step)?;
+    }
     let (propagation, all) = options.propagation.unwrap_or((libc::MS_PRIVATE, true));
+    if propagation == libc::MS_SHARED && user.is_some() {
+        let what = format!("{name}: a user namespace shares no mounts with the host");
+        return Err(Error::new(Kind::Unsupported, what).hint("rslave lets the host's mounts in"));
+    }
     let mut own = options.own;
     let mut below = options.all;
     if all {
@@ -92,9 +117,11 @@ fn set(tree: &OwnedFd, recursive: bool, attributes: &Attributes) -> io::Result<(
     Ok(sys::set_attributes(tree.as_raw_fd(), recursive, attributes)?)
 }
 
+#[allow(clippy::too_many_arguments, reason = "the parts of one mount, put together once")]
 fn file_system(
     mount: &Mount,
     kind: &str,
+    plan: MountPlan<'_>,
     at: Vec<u8>,
     mut options: Options,
     name: String,
@@ -114,9 +141,31 @@ fn file_system(
     let source = mount.source().as_deref().filter(|source| !source.as_os_str().is_empty());
     let source = c_string("mount source", source.unwrap_or(Path::new(kind)))?;
     let mut data = vec![(c"source".to_owned(), Some(source))];
+    if let Some(user) = plan.user {
+        options.data.iter_mut().try_for_each(|option| to_host(option, user)).step(|| name.clone())?;
+    }
     data.append(&mut options.data);
     let system = new(kind, data, &options, at, holder)?;
+    if options.copy_up
+        && let Some(tree) = copy_up(plan.root, mount.destination(), &system).step(|| name.clone())?
+    {
+        let (tree, at) = (program.adopt(tree)?, system.at);
+        program.step(name, Op::Attach { tree, at, holder });
+        return Ok(());
+    }
     program.step(name, Op::Mount(system));
+    Ok(())
+}
+
+/// The mounter is not in the user namespace: owners that options name are told as the host knows them.
+fn to_host((key, value): &mut (CString, Option<CString>), user: &UserNamespace) -> Result<()> {
+    let number = value.as_ref().and_then(|value| value.to_str().ok()?.parse::<u32>().ok());
+    let host = match (key.to_bytes(), number) {
+        (b"uid", Some(uid)) => user.mappings().host_uid(uid)?,
+        (b"gid", Some(gid)) => user.mappings().host_gid(gid)?,
+        _ => return Ok(()),
+    };
+    *value = Some(c_string("mount option", host.to_string())?);
     Ok(())
 }
 

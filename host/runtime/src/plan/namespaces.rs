@@ -1,11 +1,11 @@
-use std::os::fd::OwnedFd;
+use std::{os::fd::OwnedFd, sync::Arc};
 
 use oci_spec::runtime::{LinuxNamespaceType as Type, Spec};
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use super::c_string;
 use crate::{
-    PodNamespaces,
+    PodNamespaces, UserNamespace,
     child::{Op, Program},
     namespaces::open_namespace,
 };
@@ -31,7 +31,9 @@ impl Namespaces {
                 Type::Ipc => (libc::CLONE_NEWIPC, &pod.ipc),
                 Type::Pid => (libc::CLONE_NEWPID, &pod.pid),
                 Type::Network => (libc::CLONE_NEWNET, &pod.net),
-                other @ (Type::User | Type::Time) => {
+                // Made or opened before, for it decides about much else.
+                Type::User => continue,
+                other @ Type::Time => {
                     return Err(Error::new(Kind::Unsupported, format!("linux.namespaces[{other}] is not supported")));
                 }
             };
@@ -74,25 +76,53 @@ impl Namespaces {
 
     /// Adds the steps that enter and make namespaces, after the cgroup was joined. What remains is given to the first
     /// clone, by its flags.
-    pub(crate) fn plan(self, program: &mut Program) -> Result<u64> {
+    ///
+    /// With a user namespace everything new is made inside and so belongs to it, but for the mount namespace: the root is
+    /// put together in one that belongs to us.
+    pub(crate) fn plan(self, user: Option<&Arc<UserNamespace>>, program: &mut Program) -> Result<u64> {
+        if let Some(user) = user {
+            return self.plan_inside(user, program);
+        }
         let birth = u64::from((self.new & !libc::CLONE_NEWCGROUP).cast_unsigned());
-        let mut shares_pids = false;
         if self.new & libc::CLONE_NEWCGROUP != 0 {
             // Its root is the cgroup that was joined just before.
             program.step("make a cgroup namespace", Op::Unshare(libc::CLONE_NEWCGROUP));
         }
-        for (kind, fd) in self.joined {
-            shares_pids |= kind == libc::CLONE_NEWPID;
-            let namespace = program.adopt(fd)?;
-            program.step(format!("join the {} namespace", name(kind)), Op::Enter { namespace, kinds: kind });
-        }
-        if shares_pids {
+        if join(self.joined, program)? {
             // Who enters a PID namespace sends only its children there.
             program.step("clone into the PID namespace", Op::Fork { flags: birth });
             return Ok(0);
         }
         Ok(birth)
     }
+
+    fn plan_inside(self, user: &UserNamespace, program: &mut Program) -> Result<u64> {
+        // Joined while everything is allowed: they need not belong to the user namespace.
+        let shares_pids = join(self.joined, program)?;
+        let namespace = program.adopt(user.clone_fd()?)?;
+        program.step("join the user namespace", Op::Enter { namespace, kinds: libc::CLONE_NEWUSER });
+        program.step("become the root of the user namespace", Op::BecomeRoot);
+        let own = self.new & !libc::CLONE_NEWNS & !libc::CLONE_NEWPID;
+        if own != 0 {
+            program.step("make namespaces in the user namespace", Op::Unshare(own));
+        }
+        let pids = self.new & libc::CLONE_NEWPID;
+        if shares_pids || pids != 0 {
+            program.step("clone into the PID namespace", Op::Fork { flags: u64::from(pids.cast_unsigned()) });
+        }
+        Ok(u64::from(libc::CLONE_NEWNS.cast_unsigned()))
+    }
+}
+
+/// Adds the steps that enter namespaces; whether one of PIDs is among them.
+fn join(joined: Vec<(i32, OwnedFd)>, program: &mut Program) -> Result<bool> {
+    let mut shares_pids = false;
+    for (kind, fd) in joined {
+        shares_pids |= kind == libc::CLONE_NEWPID;
+        let namespace = program.adopt(fd)?;
+        program.step(format!("join the {} namespace", name(kind)), Op::Enter { namespace, kinds: kind });
+    }
+    Ok(shares_pids)
 }
 
 /// Adds the steps that set the names of the container's UTS namespace.

@@ -1,11 +1,17 @@
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 
 use oci_spec::runtime::Process;
-use wharf_error::{Error, Result};
+use wharf_error::{Error, Result, ResultExt as _};
 
-use super::{c_string, credentials::credentials, image::image, limits::plan_limits, strings::inside};
+use super::{
+    c_string,
+    credentials::credentials,
+    image::image,
+    limits::{plan_limits, plan_raises},
+    strings::inside,
+};
 use crate::{
-    ProcessStdio, TerminalSize,
+    ProcessStdio, TerminalSize, UserNamespace,
     child::{Op, Program},
     user::Identity,
 };
@@ -26,6 +32,8 @@ pub(crate) enum Prepared {
 pub(crate) struct ProcessPlan<'a> {
     pub(crate) process: &'a Process,
     pub(crate) identity: &'a Identity,
+    /// The user namespace that `identity` belongs to; none: the caller's.
+    pub(crate) user: Option<&'a UserNamespace>,
 }
 
 impl ProcessPlan<'_> {
@@ -51,9 +59,9 @@ impl ProcessPlan<'_> {
 
     /// Standard input, output and error.
     pub(crate) fn stdio(&self, stdio: Prepared, program: &mut Program) -> Result<()> {
-        let uid = self.identity.uid;
+        let uid = self.owner()?;
         let op = match stdio {
-            Prepared::New(size) => Op::Terminal { size, uid },
+            Prepared::New(size) => Op::Terminal { size, uid, to: None },
             Prepared::Files(ProcessStdio::Files { stdin, stdout, stderr }) => {
                 let files = [program.adopt(stdin)?, program.adopt(stdout)?, program.adopt(stderr)?];
                 Op::Stdio { files, uid }
@@ -69,6 +77,46 @@ impl ProcessPlan<'_> {
         Ok(())
     }
 
+    /// A new terminal, made by another process than the one that takes it.
+    pub(crate) fn terminal_for(
+        &self,
+        size: Option<TerminalSize>,
+        maker: &mut Program,
+        taker: &mut Program,
+    ) -> Result<()> {
+        let kind = rustix::net::SocketType::SEQPACKET;
+        let flags = rustix::net::SocketFlags::CLOEXEC;
+        let pair = rustix::net::socketpair(rustix::net::AddressFamily::UNIX, kind, flags, None);
+        let (from, to) = pair.map_err(std::io::Error::from).step(|| "make a socket for the terminal".into())?;
+        let to = Some(maker.adopt(to)?);
+        maker.step("set up the terminal", Op::Terminal { size, uid: self.owner()?, to });
+        let from = taker.adopt(from)?;
+        taker.step("take the terminal", Op::TakeTerminal { from });
+        Ok(())
+    }
+
+    /// What has to be done before a user namespace is entered, where it is not allowed any more: standard input, output and
+    /// error are given to the user, and hard limits are raised. Returns a terminal that is still to become the
+    /// controlling one.
+    pub(crate) fn outside(&self, stdio: Prepared, program: &mut Program) -> Result<Option<RawFd>> {
+        plan_raises(self.process.rlimits().as_deref().unwrap_or_default(), program);
+        match stdio {
+            Prepared::New(_) => Ok(None),
+            Prepared::Open(terminal) => {
+                let terminal = program.adopt(terminal)?;
+                let op = Op::Stdio { files: [terminal; 3], uid: self.owner()? };
+                program.step("set up standard input and output", op);
+                Ok(Some(terminal))
+            }
+            files @ Prepared::Files(_) => self.stdio(files, program).map(|()| None),
+        }
+    }
+
+    /// The user, as the host knows it.
+    fn owner(&self) -> Result<u32> {
+        self.user.map_or(Ok(self.identity.uid), |user| user.mappings().host_uid(self.identity.uid))
+    }
+
     /// Everything that turns the child into the process but the exec. Returns what this node does not have.
     pub(crate) fn become_user(&self, program: &mut Program) -> Result<Vec<String>> {
         let mut warnings = Vec::new();
@@ -78,7 +126,16 @@ impl ProcessPlan<'_> {
         }
         let path = c_string("process.cwd", path)?;
         let chdir = format!("chdir to cwd ({:?}) set in config.json", self.process.cwd());
-        let credentials = credentials(self.identity, self.process.capabilities().as_ref(), &mut warnings)?;
+        if let Some(user) = self.user {
+            let mappings = user.mappings();
+            mappings.host_uid(self.identity.uid).step(|| "process.user".into())?;
+            let groups = std::iter::once(&self.identity.gid).chain(&self.identity.groups);
+            for gid in groups {
+                mappings.host_gid(*gid).step(|| "process.user".into())?;
+            }
+        }
+        let capabilities = self.process.capabilities().as_ref();
+        let credentials = credentials(self.identity, capabilities, self.user.is_some(), &mut warnings)?;
         let (uid, gid) = (credentials.uid, credentials.gid);
         program.step("umask", Op::Umask(self.process.user().umask().unwrap_or(0o022) & 0o777));
         program.step(&chdir, Op::Directory { path: path.clone(), again: false });

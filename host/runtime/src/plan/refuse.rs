@@ -11,14 +11,7 @@ pub(crate) fn refuse_spec(spec: &Spec) -> Result<()> {
     asked("zos", spec.zos().is_some())?;
     asked("uidMappings", some_of(spec.uid_mappings()))?;
     asked("gidMappings", some_of(spec.gid_mappings()))?;
-    for mount in spec.mounts().iter().flatten() {
-        let field = |name: &str| format!("mounts[{}].{name}", mount.destination().display());
-        asked(&field("uidMappings"), some_of(mount.uid_mappings()))?;
-        asked(&field("gidMappings"), some_of(mount.gid_mappings()))?;
-    }
     if let Some(linux) = spec.linux() {
-        asked("linux.uidMappings", some_of(linux.uid_mappings()))?;
-        asked("linux.gidMappings", some_of(linux.gid_mappings()))?;
         asked("linux.netDevices", linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty()))?;
         asked("linux.seccomp", linux.seccomp().is_some())?;
         asked("linux.mountLabel", some_text(linux.mount_label()))?;
@@ -27,11 +20,7 @@ pub(crate) fn refuse_spec(spec: &Spec) -> Result<()> {
         asked("linux.personality", linux.personality().is_some())?;
         asked("linux.timeOffsets", linux.time_offsets().as_ref().is_some_and(|offsets| !offsets.is_empty()))?;
         for namespace in linux.namespaces().iter().flatten() {
-            match namespace.typ() {
-                LinuxNamespaceType::User => return Err(unsupported("linux.namespaces[user]")),
-                LinuxNamespaceType::Time => return Err(unsupported("linux.namespaces[time]")),
-                _ => {}
-            }
+            asked("linux.namespaces[time]", namespace.typ() == LinuxNamespaceType::Time)?;
         }
     }
     spec.process().as_ref().map_or(Ok(()), refuse_process)
@@ -98,17 +87,11 @@ mod tests {
         for (json, field) in [
             (serde_json::json!({ "hooks": { "createRuntime": [{ "path": "/bin/x" }] } }), "hooks"),
             (serde_json::json!({ "hooks": { "prestart": [{ "path": "/bin/x" }] } }), "hooks"),
-            (serde_json::json!({ "linux": { "uidMappings": mapping } }), "linux.uidMappings"),
-            (serde_json::json!({ "linux": { "gidMappings": mapping } }), "linux.gidMappings"),
+            (serde_json::json!({ "uidMappings": mapping }), "uidMappings"),
             (serde_json::json!({ "linux": { "seccomp": { "defaultAction": "SCMP_ACT_ERRNO" } } }), "linux.seccomp"),
             (serde_json::json!({ "linux": { "mountLabel": "system_u" } }), "linux.mountLabel"),
-            (serde_json::json!({ "linux": { "namespaces": [{ "type": "user" }] } }), "linux.namespaces[user]"),
             (serde_json::json!({ "linux": { "namespaces": [{ "type": "time" }] } }), "linux.namespaces[time]"),
             (serde_json::json!({ "linux": { "personality": { "domain": "LINUX32" } } }), "linux.personality"),
-            (
-                serde_json::json!({ "mounts": [{ "destination": "/data", "uidMappings": mapping }] }),
-                "mounts[/data].uidMappings",
-            ),
             (process("apparmorProfile", "docker-default".into()), "process.apparmorProfile"),
             (process("selinuxLabel", "system_u".into()), "process.selinuxLabel"),
         ] {

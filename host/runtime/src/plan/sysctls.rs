@@ -7,10 +7,12 @@ use crate::child::{Op, Program};
 const IPC: [&str; 5] = ["kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall"];
 
 /// Adds a step for each kernel setting. `has` says which namespaces (`CLONE_NEW*`) are not the caller's: a setting that
-/// belongs to none of them is the whole machine's, and refused.
+/// belongs to none of them is the whole machine's, and refused. `root` is the host's name for the root of the user
+/// namespace that they belong to.
 pub(crate) fn plan_sysctls<'a>(
     settings: impl IntoIterator<Item = (&'a String, &'a String)>,
     has: impl Fn(i32) -> bool,
+    root: Option<u32>,
     program: &mut Program,
 ) -> Result<()> {
     for (name, value) in settings {
@@ -27,7 +29,9 @@ pub(crate) fn plan_sysctls<'a>(
         }
         let path = CString::new(format!("sys/{}", parts.join("/")))
             .map_err(|_| Error::invalid(format!("sysctl {name:?} contains a NUL byte")))?;
-        program.step(format!("sysctl {name}={value}"), Op::Sysctl { path, value: value.clone().into_bytes() });
+        // These ask who one is, and not what one may.
+        let owner = root.filter(|_| kind == libc::CLONE_NEWIPC);
+        program.step(format!("sysctl {name}={value}"), Op::Sysctl { path, value: value.clone().into_bytes(), owner });
     }
     Ok(())
 }
@@ -70,7 +74,7 @@ mod tests {
 
     fn plan(name: &str, value: &str) -> Result<CString> {
         let mut program = Program::default();
-        plan_sysctls([(&name.to_owned(), &value.to_owned())], |_| true, &mut program)?;
+        plan_sysctls([(&name.to_owned(), &value.to_owned())], |_| true, None, &mut program)?;
         match program.steps.pop() {
             Some(Op::Sysctl { path, .. }) => Ok(path),
             other => panic!("{other:?}"),
@@ -114,7 +118,7 @@ mod tests {
         assert!(plan("net.ipv4.ping_group_range", "0\t1000").is_ok());
         assert!(plan("net.ipv4.ip_forward", "1\nkernel.core_pattern=|/evil").is_err());
         let (name, value) = ("net.ipv4.ip_forward".to_owned(), "1".to_owned());
-        let error = plan_sysctls([(&name, &value)], |_| false, &mut Program::default()).unwrap_err();
+        let error = plan_sysctls([(&name, &value)], |_| false, None, &mut Program::default()).unwrap_err();
         assert!(error.to_string().contains("network namespace"), "{error}");
     }
 }

@@ -1,5 +1,7 @@
 mod assemble;
 mod beneath;
+mod idmap;
+mod idmapped_overlay;
 mod overlay;
 mod read;
 
@@ -10,7 +12,8 @@ use std::{
 
 use wharf_error::Result;
 
-pub use self::assemble::assemble_root;
+pub use self::assemble::{assemble_idmapped_root, assemble_root};
+pub(crate) use self::idmap::idmap_tree;
 pub(crate) use self::read::read_inside;
 
 /// What a container's root is made of.

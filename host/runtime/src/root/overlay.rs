@@ -116,23 +116,28 @@ fn by_option(
     Ok(unsafe { OwnedFd::from_raw_fd(mount) })
 }
 
-/// Kernels before 6.5: one option string, by mount(2). It needs a mount table to mount in: that of a thread that has a
-/// namespace of its own and ends.
+/// Kernels before 6.5: one option string, by mount(2). It needs a mount table to mount in.
 fn by_mount(layers: &Layers<'_>) -> Result<OwnedFd, Failure> {
+    in_own_mount_table(|| mount(layers)).map_err(Failure::from)
+}
+
+/// Works in a mount table of its own: that of a thread that ends.
+pub(super) fn in_own_mount_table<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("overlay".into()).spawn_scoped(scope, || in_namespace(layers));
+        let thread = std::thread::Builder::new().name("overlay".into()).spawn_scoped(scope, || {
+            let here = |done: sys::Sys<()>, what: &str| done.map_err(io::Error::from).step(|| what.to_owned());
+            here(sys::leave_namespaces(libc::CLONE_NEWNS | libc::CLONE_FS), "make a mount namespace")?;
+            let private = sys::mount_legacy(c"", c"/", c"", libc::MS_REC | libc::MS_PRIVATE, c"");
+            here(private, "make mounts private")?;
+            work()
+        });
         let thread = thread.step(|| "start a thread to mount an overlay".into())?;
         thread.join().unwrap_or_else(|_| Err(Error::internal("the thread that mounts an overlay panicked")))
     })
-    .map_err(Failure::from)
 }
 
-fn in_namespace(layers: &Layers<'_>) -> Result<OwnedFd> {
+fn mount(layers: &Layers<'_>) -> Result<OwnedFd> {
     let here = |done: sys::Sys<()>, what: &str| done.map_err(io::Error::from).step(|| what.to_owned());
-    here(sys::leave_namespaces(libc::CLONE_NEWNS | libc::CLONE_FS), "make a mount namespace")?;
-    let private = sys::mount_legacy(c"", c"/", c"", libc::MS_REC | libc::MS_PRIVATE, c"");
-    here(private, "make mounts private")?;
-
     // Opened here, for overlayfs takes layers of the mounter's own namespace only.
     let folder = Beneath::open(layers.beneath)?;
     let lowers = layers.lowers.iter().map(|path| folder.directory(path)).collect::<Result<Vec<_>>>()?;

@@ -39,3 +39,38 @@ pub(crate) fn send(socket: RawFd, bytes: &[u8], descriptor: Option<RawFd>) -> Sy
         }
     }
 }
+
+/// Waits for one message and takes the descriptor that comes with it, close-on-exec. None, or no message any more: EBADMSG.
+pub(crate) fn receive_descriptor(socket: RawFd) -> Sys<RawFd> {
+    /// As in [`send`].
+    #[derive(Default)]
+    #[repr(C)]
+    struct Rights {
+        length: usize,
+        level: i32,
+        kind: i32,
+        descriptor: i32,
+        padding: i32,
+    }
+    let mut rights = Rights::default();
+    let mut byte = [0_u8; 1];
+    let mut vector = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: byte.len() };
+    loop {
+        // SAFETY: all zeros is a value of this struct of numbers and pointers.
+        let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+        message.msg_iov = &raw mut vector;
+        message.msg_iovlen = 1;
+        message.msg_control = (&raw mut rights).cast();
+        message.msg_controllen = size_of::<Rights>();
+        let words = [socket.word(), (&raw mut message).word(), libc::MSG_CMSG_CLOEXEC.word()];
+        // SAFETY: the message points to the vector, the byte and the rights, which live through the call and are as long as said.
+        match unsafe { call(libc::SYS_recvmsg, words) } {
+            Err(Errno(libc::EINTR)) => {}
+            Err(errno) => return Err(errno),
+            Ok(1..) if rights.level == libc::SOL_SOCKET && rights.kind == libc::SCM_RIGHTS => {
+                return Ok(rights.descriptor);
+            }
+            Ok(_) => return Err(Errno(libc::EBADMSG)),
+        }
+    }
+}

@@ -25,17 +25,18 @@ pub(crate) use self::{
         Stat, chown_at, close, close_range, duplicate, enter, exists, file_system, give, make_directory, make_link,
         make_node, open_in, read, read_link, set_umask, stat, stat_path, working_directory, write,
     },
-    messages::send,
+    messages::{receive_descriptor, send},
     mounts::{
-        Attributes, READ_ONLY, attach, attach_at, change_root_to_here, clone_tree, configure_fd, configure_flag,
+        Attributes, IDMAP, READ_ONLY, attach, attach_at, change_root_to_here, clone_tree, configure_fd, configure_flag,
         configure_string, create_superblock, mount_legacy, new_mount, open_file_system, set_attributes, unmount,
     },
     network::bring_loopback_up,
     processes::{
         CloneRequest, Cloned, Limit, PointerList, clear_ambient, clone, drop_bounding, enter_namespace, execute, exit,
-        has_bounding, keep_capabilities, leave_namespaces, limit, new_session, no_new_privileges, not_dumpable, peek,
-        permitted_capabilities, raise_ambient, reset_signals, send_signal, set_capabilities, set_domain_name,
-        set_group, set_groups, set_host_name, set_signal_mask, set_user,
+        has_bounding, keep_capabilities, leave_namespaces, limit, namespace_kind, new_session, no_new_privileges,
+        not_dumpable, own_pidfd, peek, permitted_capabilities, raise_ambient, reset_signals, send_signal,
+        set_capabilities, set_domain_name, set_effective_user, set_file_user, set_group, set_groups, set_host_name,
+        set_signal_mask, set_user,
     },
     terminals::{make_controlling, open_peer, resize, unlock},
 };

@@ -9,6 +9,9 @@ const CONFIGURE_STRING: u32 = 1;
 const CONFIGURE_FD: u32 = 5;
 const CONFIGURE_CREATE: u32 = 6;
 
+/// `MOUNT_ATTR_IDMAP`: with [`Attributes::user_namespace`].
+pub(crate) const IDMAP: u64 = 0x10_0000;
+
 /// `MOUNT_ATTR_RDONLY`, as fsmount takes it.
 pub(crate) const READ_ONLY: u32 = 0x1;
 
@@ -22,7 +25,7 @@ pub(crate) struct Attributes {
     pub(crate) clear: u64,
     /// `MS_SHARED`, `MS_SLAVE`, `MS_PRIVATE`, `MS_UNBINDABLE` or 0 for no change.
     pub(crate) propagation: u64,
-    /// A user namespace for idmapping; 0.
+    /// A user namespace's fd, with [`IDMAP`]; else 0.
     pub(crate) user_namespace: u64,
 }
 

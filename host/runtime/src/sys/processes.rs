@@ -89,6 +89,21 @@ pub(crate) fn enter_namespace(fd: RawFd, kinds: i32) -> Sys<()> {
     unsafe { call(libc::SYS_setns, [fd.word(), kinds.word()]) }.map(drop)
 }
 
+/// Which kind (`CLONE_NEW*`) of namespace a file is: `NS_GET_NSTYPE`.
+pub(crate) fn namespace_kind(fd: RawFd) -> Sys<i32> {
+    const GET_TYPE: usize = 0xb703;
+    // SAFETY: this request takes no argument.
+    unsafe { call(libc::SYS_ioctl, [fd.word(), GET_TYPE]) }.map(|kind| i32::try_from(kind).unwrap_or(0))
+}
+
+/// A pidfd of the caller itself.
+pub(crate) fn own_pidfd() -> Sys<RawFd> {
+    // SAFETY: no memory is involved.
+    let pid = unsafe { call::<0>(libc::SYS_getpid, []) }?;
+    // SAFETY: no memory is involved.
+    unsafe { call(libc::SYS_pidfd_open, [pid, 0]) }.map(descriptor)
+}
+
 /// unshare.
 pub(crate) fn leave_namespaces(kinds: i32) -> Sys<()> {
     // SAFETY: no memory is involved.
@@ -183,6 +198,27 @@ pub(crate) fn set_group(gid: u32) -> Sys<()> {
 pub(crate) fn set_user(uid: u32) -> Sys<()> {
     // SAFETY: no memory is involved.
     unsafe { call(libc::SYS_setresuid, [uid.word(), uid.word(), uid.word()]) }.map(drop)
+}
+
+/// setresuid of this process, its effective user alone. Becoming root again brings back what that may.
+pub(crate) fn set_effective_user(uid: u32) -> Sys<()> {
+    // SAFETY: no memory is involved.
+    unsafe { call(libc::SYS_setresuid, [u32::MAX.word(), uid.word(), u32::MAX.word()]) }.map(drop)
+}
+
+/// setfsgid and setfsuid of this thread: as whom it makes files. Takes the capabilities that go with files out of the
+/// effective set; [`set_capabilities`] puts them back.
+pub(crate) fn set_file_user(uid: u32, gid: u32) -> Sys<()> {
+    for (number, id) in [(libc::SYS_setfsgid, gid), (libc::SYS_setfsuid, uid)] {
+        // They return what was, also when they fail: asked for nobody, they tell what is.
+        // SAFETY: no memory is involved.
+        unsafe { call(number, [id.word()]) }?;
+        // SAFETY: no memory is involved.
+        if unsafe { call(number, [u32::MAX.word()]) }? != id.word() {
+            return Err(Errno(libc::EPERM));
+        }
+    }
+    Ok(())
 }
 
 /// Keeps the permitted capabilities across [`set_user`], or no longer.

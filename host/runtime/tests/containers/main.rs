@@ -12,3 +12,4 @@ mod mounts;
 mod namespaces;
 mod support;
 mod terminals;
+mod users;

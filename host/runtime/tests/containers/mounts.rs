@@ -3,11 +3,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _};
 use serde_json::json;
 use wharf_runtime::{RootKind, RootMount, assemble_root};
 
-use crate::support::{Sandbox, push};
-
-fn bind(source: &std::path::Path, at: &str, options: &[&str]) -> serde_json::Value {
-    json!({ "destination": at, "type": "bind", "source": source, "options": options })
-}
+use crate::support::{Sandbox, bind, push};
 
 #[test]
 fn the_standard_mounts_are_there_with_their_options() {
@@ -216,6 +212,7 @@ fn one_layer_alone_is_a_read_only_view() {
         spec: &spec,
         root: assemble_root(&root).unwrap(),
         namespaces: &wharf_runtime::PodNamespaces::default(),
+        user_namespace: None,
         cgroup: None,
         merge_image_groups: true,
         stdio,
@@ -240,4 +237,72 @@ fn the_working_directory_is_made_and_may_be_the_user_s_or_root_s() {
     spec["process"]["user"] = json!({ "uid": 1001, "gid": 1001 });
     spec["process"]["cwd"] = json!("/closed");
     assert_eq!(sandbox.run(&spec).ok(), "/closed", "root may enter it, so the user stands there, as with runc");
+}
+
+#[test]
+fn a_tmpfs_may_begin_with_what_the_image_has() {
+    let sandbox = Sandbox::new();
+    fs::create_dir_all(sandbox.lower("data/folder/deep")).unwrap();
+    fs::write(sandbox.lower("data/folder/file"), "from the image").unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", sandbox.lower("data/link")).unwrap();
+    std::os::unix::fs::chown(sandbox.lower("data/folder"), Some(7), Some(8)).unwrap();
+    for (path, mode) in [("data", 0o711), ("data/folder", 0o2750), ("data/folder/file", 0o4711)] {
+        fs::set_permissions(sandbox.lower(path), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let script = "stat -c '%n %a %u:%g' /data /data/folder /data/folder/file /data/folder/deep; readlink /data/link; \
+        cat /data/folder/file; echo; grep ' /data ' /proc/mounts | cut -d' ' -f3; echo x > /data/new; ls /none";
+    let mut spec = sandbox.spec(&["sh", "-c", script]);
+    let tmpfs = |at: &str, options: &[&str]| json!({ "destination": at, "type": "tmpfs", "options": options });
+    push(&mut spec["mounts"], tmpfs("/data", &["tmpcopyup", "size=1m"]));
+    push(&mut spec["mounts"], tmpfs("/none", &["tmpcopyup"]));
+    let output = sandbox.run(&spec).ok();
+    assert_eq!(
+        output.lines().collect::<Vec<_>>(),
+        [
+            "/data 711 0:0",
+            "/data/folder 2750 7:8",
+            "/data/folder/file 4711 0:0",
+            "/data/folder/deep 755 0:0",
+            "/etc/passwd",
+            "from the image",
+            "tmpfs",
+        ]
+    );
+    assert!(!sandbox.upper("data/new").exists() && !sandbox.lower("data/new").exists());
+
+    fs::write(sandbox.lower("data/large"), vec![1; 2 << 20]).unwrap();
+    let error = sandbox.refusal(&spec).to_string();
+    assert!(error.contains("mount /data") && error.contains("larger than the tmpfs"), "{error}");
+}
+
+#[test]
+fn a_copied_up_folder_leads_nowhere_else() {
+    let sandbox = Sandbox::new();
+    let outside = sandbox.path().join("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("secret"), "").unwrap();
+    std::os::unix::fs::symlink(&outside, sandbox.lower("data")).unwrap();
+    let mut spec = sandbox.spec(&["sh", "-c", "ls /data/"]);
+    push(&mut spec["mounts"], json!({ "destination": "/data", "type": "tmpfs", "options": ["tmpcopyup"] }));
+    assert_eq!(sandbox.run(&spec).ok(), "", "the link leads into the root, where there is nothing");
+}
+
+#[test]
+fn the_root_propagates_as_asked() {
+    let sandbox = Sandbox::new();
+    let tags = |propagation: &str| {
+        let mut spec = sandbox.spec(&["sh", "-c", "grep -m1 ' / / ' /proc/self/mountinfo"]);
+        spec["linux"]["rootfsPropagation"] = json!(propagation);
+        let line = sandbox.run(&spec).ok();
+        line.split(" - ").next().unwrap().split(' ').skip(6).collect::<Vec<_>>().join(" ")
+    };
+    assert!(tags("shared").starts_with("shared:"));
+    assert!(tags("rshared").starts_with("shared:"));
+    assert_eq!(tags("unbindable"), "unbindable");
+    for private in ["", "private", "rprivate", "slave", "rslave"] {
+        assert_eq!(tags(private), "", "{private}");
+    }
+    let mut spec = sandbox.spec(&["true"]);
+    spec["linux"]["rootfsPropagation"] = json!("sideways");
+    assert!(sandbox.refusal(&spec).to_string().contains("rootfsPropagation \"sideways\" is unknown"));
 }

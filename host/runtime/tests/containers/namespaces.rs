@@ -57,6 +57,7 @@ fn a_pod_shares_what_it_has() {
         net: true,
         ipc: true,
         uts: true,
+        user: None,
         sysctls: BTreeMap::from([
             ("net.ipv4.ip_unprivileged_port_start".into(), "0".into()),
             ("kernel.shm_rmid_forced".into(), "1".into()),
@@ -87,7 +88,7 @@ fn a_pod_shares_what_it_has() {
 fn memory_files_are_the_pod_s_where_its_ipc_namespace_is() {
     let mut pod =
         create_pod_namespaces(&PodNamespacesRequest { ipc: true, ..PodNamespacesRequest::default() }).unwrap();
-    pod.shared_memory = Some(SharedMemory::new(1 << 20).unwrap());
+    pod.shared_memory = Some(SharedMemory::new(1 << 20, None).unwrap());
     let run = |script: &str, ipc: bool| {
         let sandbox = Sandbox::new();
         let (stdio, pipes) = pipes();

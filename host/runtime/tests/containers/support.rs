@@ -19,7 +19,7 @@ use rustix::{
 use serde_json::{Value, json};
 use wharf_runtime::{
     CgroupJoin, Container, CreateRequest, ExecRequest, PodNamespaces, Process, ProcessStdio, RootKind, RootMount,
-    assemble_root, create,
+    assemble_idmapped_root, assemble_root, create, user_namespace,
 };
 
 /// Nothing here takes longer, also on a busy machine.
@@ -139,12 +139,17 @@ impl Sandbox {
         cgroup: Option<CgroupJoin>,
     ) -> wharf_error::Result<Container> {
         let spec: Spec = serde_json::from_value(spec.clone()).unwrap();
+        let user_namespace = user_namespace(&spec, namespaces)?;
         create(CreateRequest {
             id: "test",
             bundle: &self.path().join("bundle"),
             spec: &spec,
-            root: assemble_root(&self.root())?,
+            root: match &user_namespace {
+                Some(user) => assemble_idmapped_root(&self.root(), user)?,
+                None => assemble_root(&self.root())?,
+            },
             namespaces,
+            user_namespace,
             cgroup,
             merge_image_groups: true,
             stdio,
@@ -312,6 +317,11 @@ pub fn spec(args: &[&str]) -> Value {
             "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
         },
     })
+}
+
+/// A bind mount.
+pub fn bind(source: &Path, at: &str, options: &[&str]) -> Value {
+    json!({ "destination": at, "type": "bind", "source": source, "options": options })
 }
 
 /// Appends to a list in a specification.

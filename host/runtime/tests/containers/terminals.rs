@@ -17,7 +17,7 @@ fn stdio() -> ProcessStdio {
 }
 
 /// Everything that is written until the other end is closed.
-fn read_all(master: OwnedFd) -> String {
+pub fn read_all(master: OwnedFd) -> String {
     let mut master = File::from(master);
     let mut bytes = Vec::new();
     let mut part = [0; 1024];

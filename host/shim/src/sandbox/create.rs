@@ -7,10 +7,11 @@ use tokio::sync::watch;
 use wharf_cgroups::Cgroup;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_runtime::{
-    PodNamespaces, PodNamespacesRequest, SharedMemory, create_pod_namespaces, open_namespace, pin_netns, unpin_netns,
+    IdMapping, IdMappings, PodNamespaces, PodNamespacesRequest, SharedMemory, create_pod_namespaces, open_namespace,
+    pin_netns, unpin_netns,
 };
 use wharf_shim_api::{
-    Namespace, SandboxOptions, from_json,
+    IdRange, Namespace, SandboxOptions, UserMappings, from_json,
     sandbox::{CreateSandboxRequest, CreateSandboxResponse, StartSandboxRequest, StartSandboxResponse},
     timestamp,
 };
@@ -78,7 +79,7 @@ fn make(shim: &Shim, options: SandboxOptions, given_netns: &str) -> Result<Sandb
     }
     let mut namespaces = namespaces(&options, pin.as_deref(), given)?;
     let init = match options.pid {
-        Namespace::Pod => Some(Init::spawn()?),
+        Namespace::Pod => Some(Init::spawn(namespaces.user.as_deref())?),
         Namespace::Node | Namespace::Container => None,
     };
     if let Some(init) = &init {
@@ -101,10 +102,12 @@ fn namespaces(options: &SandboxOptions, pin: Option<&Path>, given: Option<&str>)
         net: options.network == Namespace::Pod && given.is_none(),
         ipc: options.ipc == Namespace::Pod,
         uts: !options.hostname.is_empty(),
+        user: options.user_namespace.as_ref().map(mappings).transpose()?,
         sysctls: options.sysctls.clone(),
     })?;
     if options.ipc == Namespace::Pod {
-        namespaces.shared_memory = Some(SharedMemory::new(SHARED_MEMORY)?);
+        let owner = namespaces.user.as_ref().map(|user| user.root()).transpose()?;
+        namespaces.shared_memory = Some(SharedMemory::new(SHARED_MEMORY, owner)?);
     }
     if let Some(path) = given {
         namespaces.net = Some(open_namespace(Path::new(path))?);
@@ -116,6 +119,14 @@ fn namespaces(options: &SandboxOptions, pin: Option<&Path>, given: Option<&str>)
         pin_netns(net.as_fd(), path)?;
     }
     Ok(namespaces)
+}
+
+fn mappings(asked: &UserMappings) -> Result<IdMappings> {
+    let ranges = |list: &[IdRange]| {
+        let one = |range: &IdRange| IdMapping { container: range.container, host: range.host, size: range.size };
+        list.iter().map(one).collect()
+    };
+    IdMappings::new(ranges(&asked.uids), ranges(&asked.gids)).step(|| "user namespace".into())
 }
 
 fn absolute(path: &str) -> Result<PathBuf> {

@@ -8,7 +8,9 @@ use std::{
 use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType, Spec};
 use wharf_cgroups::Cgroup;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
-use wharf_runtime::{CreateRequest, PodNamespaces, RootMount, TerminalSize, assemble_root};
+use wharf_runtime::{
+    CreateRequest, PodNamespaces, RootMount, TerminalSize, assemble_idmapped_root, assemble_root, user_namespace,
+};
 use wharf_shim_api::{
     CreateOptions, TaskEvent,
     events::{TaskCreate, TaskIO},
@@ -135,12 +137,18 @@ fn in_cgroup(
     });
     let (files, attached) = io::open(&stdio, owner, &shim.logs, size)?;
     forget_volatile(root)?;
+    let user = user_namespace(spec, namespaces)?;
+    let assembled = match &user {
+        Some(user) if options.idmapped_root => assemble_idmapped_root(root, user)?,
+        _ => assemble_root(root)?,
+    };
     let mut runtime = wharf_runtime::create(CreateRequest {
         id: &request.id,
         bundle,
         spec,
-        root: assemble_root(root)?,
+        root: assembled,
         namespaces,
+        user_namespace: user,
         cgroup: Some(join(cgroup)?),
         merge_image_groups: !options.strict_groups,
         stdio: files,
