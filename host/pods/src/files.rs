@@ -1,14 +1,19 @@
 //! The files that a pod's containers share: `hosts`, `hostname`, `resolv.conf`, in the pod's folder.
 
-use std::{fs, io, path::Path};
+use std::{fs, io, os::unix::fs::chown, path::Path};
 
 use wharf_error::{Result, ResultExt as _};
+use wharf_shim_api::{IdRange, Namespace, SandboxOptions};
 
 /// The hosts file of a pod whose client mounts none of its own (the kubelet does).
 const HOSTS: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
 
-/// Writes the three files. A host-network pod sees the host's `hosts`; `resolv_conf` of none copies the host's.
-pub(crate) fn write(dir: &Path, hostname: &str, host_network: bool, resolv_conf: Option<&str>) -> Result<()> {
+/// Writes the three files. A host-network pod sees the host's `hosts`; `resolv_conf` of none copies the host's. They
+/// belong to the root of the pod's user namespace, where it has one.
+pub(crate) fn write(dir: &Path, sandbox: &SandboxOptions, resolv_conf: Option<&str>) -> Result<()> {
+    let (hostname, host_network) = (sandbox.hostname.as_str(), sandbox.network == Namespace::Node);
+    let root = |list: &[IdRange]| list.iter().find(|range| range.container == 0).map(|range| range.host);
+    let owner = sandbox.user_namespace.as_ref().map(|user| (root(&user.uids), root(&user.gids)));
     let hosts = if host_network { host_file("/etc/hosts")?.unwrap_or_else(|| HOSTS.into()) } else { HOSTS.into() };
     let resolv_conf = match resolv_conf {
         Some(lines) => lines.as_bytes().to_vec(),
@@ -18,6 +23,9 @@ pub(crate) fn write(dir: &Path, hostname: &str, host_network: bool, resolv_conf:
     for (name, contents) in [("hosts", hosts), ("hostname", hostname.into_bytes()), ("resolv.conf", resolv_conf)] {
         let path = dir.join(name);
         fs::write(&path, contents).step(|| format!("write {}", path.display()))?;
+        if let Some((uid, gid)) = owner {
+            chown(&path, uid, gid).step(|| format!("give {} to the pod's root", path.display()))?;
+        }
     }
     Ok(())
 }

@@ -4,10 +4,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 use wharf_cgroups::Hierarchies;
 use wharf_error::{Error, Kind, Result};
 use wharf_images::Images;
+use wharf_shim_api::Features;
 use wharf_snapshots::Snapshots;
 use wharf_store::Store;
 
@@ -33,6 +34,7 @@ pub(crate) struct Inner {
     pub(crate) images: Images,
     pub(crate) cgroups: Hierarchies,
     pub(crate) operations: Operations,
+    pub(crate) features: OnceCell<Features>,
     pods: RwLock<BTreeMap<String, Arc<PodEntry>>>,
     containers: RwLock<BTreeMap<String, Arc<ContainerEntry>>>,
 }
@@ -117,6 +119,7 @@ impl Inner {
             images,
             cgroups,
             operations: Operations::new(),
+            features: OnceCell::new(),
             pods: RwLock::default(),
             containers: RwLock::default(),
         }

@@ -14,6 +14,7 @@
 mod config;
 mod container;
 mod exec;
+mod features;
 mod files;
 mod id;
 mod inner;

@@ -1,5 +1,6 @@
 use std::{
     collections::{BTreeMap, HashSet},
+    path::Path,
     sync::Arc,
 };
 
@@ -63,6 +64,11 @@ impl Snapshots {
         core.sweep(Removal::No)?;
         let flusher = Flusher::start(core.clone())?;
         Ok(Self(Arc::new(Inner { core, locks: Locks::default(), _flusher: flusher })))
+    }
+
+    /// The folder that all layers are in.
+    pub fn root(&self) -> &Path {
+        self.0.core.backend.root()
     }
 
     /// The plugin's name.

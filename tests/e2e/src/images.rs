@@ -54,7 +54,9 @@ fn images() -> Result<Vec<(&'static str, &'static str, Image)>> {
     let layers = busybox_layers([Compression::Gzip; 3])?;
     let with_user =
         |user: &str| Image::new(Kind::Oci, &layers, &json!({ "Cmd": ["sh"], "User": user, "WorkingDir": "/var/www" }));
+    let volumes = json!({ "Cmd": ["sh"], "Volumes": { "/etc": {}, "/var/lib/data": {} } });
     Ok(vec![
+        ("volumes", "1", Image::new(Kind::Oci, &layers, &volumes)?),
         ("busybox", "1", busybox(Kind::OciIndex)?),
         ("busybox", "oci", busybox(Kind::Oci)?),
         ("busybox", "docker", busybox(Kind::Docker)?),

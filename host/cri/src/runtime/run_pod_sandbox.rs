@@ -18,6 +18,9 @@ pub(super) async fn run_pod_sandbox(runtime: &Runtime, request: RunPodSandboxReq
     refuse_pod(&config)?;
     let sandbox = sandbox_options(&config, &runtime.node().await?.hostname)?;
     refuse_ports(&config, sandbox.network)?;
+    if sandbox.user_namespace.is_some() {
+        runtime.pods.need_user_namespaces().await?;
+    }
     let log_directory = PathBuf::from(&config.log_directory);
     if !config.log_directory.is_empty() && !log_directory.is_absolute() {
         return Err(Error::invalid(format!("log_directory {log_directory:?} is not absolute")));

@@ -2,7 +2,9 @@ use std::collections::BTreeMap;
 
 use wharf_api::cri::{DnsConfig, NamespaceMode, NamespaceOption, PodSandboxConfig};
 use wharf_error::{Error, Kind, Result};
-use wharf_shim_api::{Namespace, SandboxOptions};
+use wharf_shim_api::{Namespace, SandboxOptions, UserMappings};
+
+use crate::spec::user_mappings;
 
 /// The kernel's longest host name.
 const LONGEST_HOSTNAME: usize = 64;
@@ -19,6 +21,7 @@ pub(super) fn sandbox_options(config: &PodSandboxConfig, node: &str) -> Result<S
         ipc,
         pid: pid(security.namespace_options.as_ref())?,
         netns_path: None,
+        user_namespace: user_namespace(security.namespace_options.as_ref())?,
         sysctls: sysctls(linux.sysctls, network),
         cgroup_parent: cgroup_parent(linux.cgroup_parent)?,
     })
@@ -64,6 +67,21 @@ fn pid(options: Option<&NamespaceOption>) -> Result<Namespace> {
         Ok(NamespaceMode::Container) => Ok(Namespace::Container),
         Ok(NamespaceMode::Node) => Ok(Namespace::Node),
         _ => Err(Error::invalid("linux.security_context.namespace_options.pid: a pod has no target")),
+    }
+}
+
+/// The pod's users; none where they are the node's. Nobody says so by saying nothing.
+fn user_namespace(options: Option<&NamespaceOption>) -> Result<Option<UserMappings>> {
+    let field = "linux.security_context.namespace_options.userns_options";
+    let Some(asked) = options.and_then(|options| options.userns_options.as_ref()) else { return Ok(None) };
+    match NamespaceMode::try_from(asked.mode) {
+        Ok(NamespaceMode::Node) if asked.uids.is_empty() && asked.gids.is_empty() => Ok(None),
+        Ok(NamespaceMode::Node) => Err(Error::invalid(format!("{field}: NODE takes no mappings"))),
+        Ok(NamespaceMode::Pod) if asked.uids.is_empty() || asked.gids.is_empty() => {
+            Err(Error::invalid(format!("{field}: POD needs mappings of uids and of gids")))
+        }
+        Ok(NamespaceMode::Pod) => Ok(Some(user_mappings(asked))),
+        _ => Err(Error::invalid(format!("{field}.mode: unsupported user namespace mode {}, POD or NODE", asked.mode))),
     }
 }
 
@@ -159,6 +177,27 @@ mod tests {
         assert!(sandbox_options(&long, "n").is_err());
         assert_eq!(cgroup_parent("/kubepods.slice".into()).unwrap_err().kind(), Kind::Unsupported);
         assert_eq!(cgroup_parent("/a/../b".into()).unwrap_err().kind(), Kind::InvalidArgument);
+    }
+
+    #[test]
+    fn a_user_namespace_is_the_pods_with_mappings_or_the_nodes() {
+        use wharf_api::cri::{IdMapping, UserNamespace};
+        let with = |mode: NamespaceMode, mapped: bool| {
+            let maps = vec![IdMapping { host_id: 100_000, container_id: 0, length: 65_536 }; usize::from(mapped)];
+            let user = UserNamespace { mode: mode.into(), uids: maps.clone(), gids: maps };
+            let mut config = config(NamespaceMode::Pod, NamespaceMode::Pod);
+            let security = config.linux.as_mut().and_then(|linux| linux.security_context.as_mut()).unwrap();
+            security.namespace_options.as_mut().unwrap().userns_options = Some(user);
+            sandbox_options(&config, "n").map(|options| options.user_namespace)
+        };
+        assert_eq!(with(NamespaceMode::Node, false).unwrap(), None);
+        let user = with(NamespaceMode::Pod, true).unwrap().unwrap();
+        assert_eq!((user.uids[0].host, user.gids[0].size), (100_000, 65_536));
+        for (mode, mapped) in
+            [(NamespaceMode::Pod, false), (NamespaceMode::Node, true), (NamespaceMode::Container, true)]
+        {
+            assert_eq!(with(mode, mapped).unwrap_err().kind(), Kind::InvalidArgument);
+        }
     }
 
     #[test]

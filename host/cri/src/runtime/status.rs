@@ -18,9 +18,13 @@ pub(super) async fn status(runtime: &Runtime, request: StatusRequest) -> Result<
         reason: "NetworkPluginNotReady".into(),
         message: "network plugins (CNI) are not supported yet: pods have the node's network, or loopback alone".into(),
     };
+    let features = runtime.pods.features().await?;
     let handler = |name: &str| RuntimeHandler {
         name: name.to_owned(),
-        features: Some(RuntimeHandlerFeatures { recursive_read_only_mounts: true, user_namespaces: false }),
+        features: Some(RuntimeHandlerFeatures {
+            recursive_read_only_mounts: features.recursive_read_only_mounts,
+            user_namespaces: features.user_namespaces,
+        }),
     };
     Ok(StatusResponse {
         status: Some(RuntimeStatus { conditions: vec![ready, network] }),

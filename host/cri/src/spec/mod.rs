@@ -15,6 +15,7 @@ mod propagation;
 mod refuse;
 mod resources;
 mod user;
+mod user_namespace;
 
 use std::{path::Path, sync::LazyLock};
 
@@ -26,7 +27,7 @@ use wharf_api::cri::{ContainerConfig, LinuxContainerSecurityContext, PodSandboxC
 use wharf_error::{Error, Kind, Result};
 use wharf_shim_api::SandboxOptions;
 
-pub(crate) use self::{node::Node, refuse::refuse_pod};
+pub(crate) use self::{node::Node, refuse::refuse_pod, user_namespace::user_mappings};
 
 /// The version of the OCI runtime specification that is written down.
 const OCI_VERSION: &str = "1.2.1";
@@ -77,6 +78,12 @@ pub(crate) fn build(input: &Input<'_>) -> Result<Spec> {
         .set_rootfs_propagation(mounts.root_propagation)
         .set_masked_paths(Some(masked(input)))
         .set_readonly_paths(Some(readonly(input)));
+
+    if let Some(user) = user_namespace::build(input)? {
+        linux
+            .set_uid_mappings(Some(user_namespace::mappings(&user.uids)?))
+            .set_gid_mappings(Some(user_namespace::mappings(&user.gids)?));
+    }
 
     let mut root = Root::default();
     root.set_path("rootfs".into()).set_readonly(Some(security.readonly_rootfs));

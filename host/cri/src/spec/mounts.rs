@@ -8,7 +8,10 @@ use wharf_api::cri::{Mount as Asked, MountPropagation};
 use wharf_error::{Error, Result, ResultExt as _};
 use wharf_shim_api::Namespace;
 
-use super::{Input, propagation};
+use super::{
+    Input, propagation,
+    user_namespace::{mappings, ranges},
+};
 
 /// The mounts in their order, and how the root's own must propagate for them.
 pub(super) struct Mounts {
@@ -90,7 +93,8 @@ fn own(input: &Input<'_>) -> Vec<Asked> {
 }
 
 /// The volumes that the image declares are folders of its own root, with what the image put there. Only where that
-/// root is read-only they must be something else: memory, for nothing of theirs outlives the container anyway.
+/// root is read-only they must be something else: memory that begins with a copy of what the image put there, for nothing
+/// of theirs outlives the container anyway.
 fn image_volumes(input: &Input<'_>) -> Vec<Mount> {
     if !input.security().readonly_rootfs {
         return Vec::new();
@@ -98,7 +102,7 @@ fn image_volumes(input: &Input<'_>) -> Vec<Mount> {
     let mut paths: Vec<PathBuf> = input.image.volumes().iter().flatten().map(|path| clean(path)).collect();
     paths.retain(|path| path.is_absolute() && path.parent().is_some());
     paths.sort();
-    paths.iter().map(|path| mount("tmpfs", "tmpfs", path, &["nosuid", "nodev", "mode=1777"])).collect()
+    paths.iter().map(|path| mount("tmpfs", "tmpfs", path, &["nosuid", "nodev", "tmpcopyup"])).collect()
 }
 
 fn check(mount: &Asked) -> Result<()> {
@@ -163,6 +167,15 @@ fn bind(asked: &Asked, root: &mut Option<String>) -> Result<Mount> {
     };
     let mut bound = mount("bind", "", clean(&asked.container_path), &["rbind", propagation, access]);
     bound.set_source(Some(source));
+    if asked.uid_mappings.is_empty() != asked.gid_mappings.is_empty() {
+        let what = format!("mounts[{}]: both uidMappings and gidMappings must be given", asked.container_path);
+        return Err(Error::invalid(what));
+    }
+    if !asked.uid_mappings.is_empty() {
+        bound
+            .set_uid_mappings(Some(mappings(&ranges(&asked.uid_mappings))?))
+            .set_gid_mappings(Some(mappings(&ranges(&asked.gid_mappings))?));
+    }
     Ok(bound)
 }
 

@@ -21,6 +21,9 @@ pub(super) fn build(input: &Input<'_>) -> Result<Vec<LinuxNamespace>> {
     if !input.sandbox.hostname.is_empty() {
         namespaces.push(namespace(Type::Uts));
     }
+    if input.sandbox.user_namespace.is_some() {
+        namespaces.push(namespace(Type::User));
+    }
     namespaces.extend(pid(input)?);
     Ok(namespaces)
 }

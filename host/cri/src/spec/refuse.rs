@@ -1,8 +1,8 @@
 //! What is not implemented, by the field that asks for it.
 
 use wharf_api::cri::{
-    ContainerConfig, IdMapping, NamespaceMode, NamespaceOption, PodSandboxConfig, SeLinuxOption, SecurityProfile,
-    SupplementalGroupsPolicy, security_profile::ProfileType,
+    ContainerConfig, PodSandboxConfig, SeLinuxOption, SecurityProfile, SupplementalGroupsPolicy,
+    security_profile::ProfileType,
 };
 use wharf_error::{Error, Kind, Result};
 
@@ -14,8 +14,7 @@ pub(crate) fn refuse_pod(config: &PodSandboxConfig) -> Result<()> {
         return Err(unsupported("windows"));
     }
     let Some(security) = config.linux.as_ref().and_then(|linux| linux.security_context.as_ref()) else { return Ok(()) };
-    refuse_selinux(security.selinux_options.as_ref())?;
-    refuse_user_namespace(security.namespace_options.as_ref())
+    refuse_selinux(security.selinux_options.as_ref())
 }
 
 pub(super) fn refuse_container(input: &Input<'_>) -> Result<()> {
@@ -34,7 +33,6 @@ pub(super) fn refuse_container(input: &Input<'_>) -> Result<()> {
     }
     let security = input.security();
     refuse_selinux(security.selinux_options.as_ref())?;
-    refuse_user_namespace(security.namespace_options.as_ref())?;
     SupplementalGroupsPolicy::try_from(security.supplemental_groups_policy)
         .map_err(|_| unsupported("linux.security_context.supplemental_groups_policy"))?;
     // A privileged container is confined by no profile, whatever is written beside.
@@ -57,12 +55,8 @@ fn refuse_cdi(config: &ContainerConfig) -> Result<()> {
 fn refuse_mounts(input: &Input<'_>) -> Result<()> {
     for mount in &input.config.mounts {
         let field = |name: &str| format!("mounts[{}].{name}", mount.container_path);
-        let mapped = |mappings: &[IdMapping]| !mappings.is_empty();
         if mount.image.as_ref().is_some_and(|image| !image.image.is_empty()) {
             return Err(unsupported(&field("image")));
-        }
-        if mapped(&mount.uid_mappings) || mapped(&mount.gid_mappings) {
-            return Err(unsupported(&field("uidMappings")));
         }
         if !mount.mount_options.is_empty() {
             return Err(unsupported(&field("mount_options")));
@@ -79,15 +73,6 @@ fn refuse_selinux(options: Option<&SeLinuxOption>) -> Result<()> {
     match options {
         Some(options) if *options != SeLinuxOption::default() => {
             Err(unsupported("linux.security_context.selinux_options"))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn refuse_user_namespace(options: Option<&NamespaceOption>) -> Result<()> {
-    match options.and_then(|options| options.userns_options.as_ref()) {
-        Some(user) if user.mode != i32::from(NamespaceMode::Node) => {
-            Err(unsupported("linux.security_context.namespace_options.userns_options"))
         }
         _ => Ok(()),
     }

@@ -3,8 +3,8 @@ use std::{collections::BTreeMap, fs, os::unix::fs::symlink, path::PathBuf};
 use oci_spec::runtime::{Capabilities, Capability, LinuxDeviceType, LinuxNamespaceType as Type};
 use serde_json::{Value, json};
 use wharf_api::cri::{
-    Capability as AskedCapabilities, ContainerMetadata, Device, HugepageLimit, ImageSpec, Int64Value, KeyValue,
-    LinuxContainerConfig, LinuxContainerResources, LinuxPodSandboxConfig, LinuxSandboxSecurityContext, Mount,
+    Capability as AskedCapabilities, ContainerMetadata, Device, HugepageLimit, IdMapping, ImageSpec, Int64Value,
+    KeyValue, LinuxContainerConfig, LinuxContainerResources, LinuxPodSandboxConfig, LinuxSandboxSecurityContext, Mount,
     MountPropagation, NamespaceMode, NamespaceOption, PodSandboxMetadata, SeLinuxOption, SecurityProfile,
     UserNamespace,
 };
@@ -496,10 +496,6 @@ fn what_is_not_implemented_is_refused_by_its_field() {
     refused("selinux_options", &|case| {
         case.security().selinux_options = Some(SeLinuxOption { level: "s0".into(), ..SeLinuxOption::default() });
     });
-    refused("userns_options", &|case| {
-        let userns_options = Some(UserNamespace::default());
-        case.security().namespace_options = Some(NamespaceOption { userns_options, ..NamespaceOption::default() });
-    });
     refused("CDI_devices[gpu]", &|case| {
         case.config.cdi_devices = vec![wharf_api::cri::CdiDevice { name: "gpu".into() }];
     });
@@ -525,4 +521,35 @@ fn a_privileged_container_is_confined_by_no_profile() {
     case.privileged();
     case.security().seccomp = Some(SecurityProfile::default());
     assert!(case.build().unwrap().linux().as_ref().unwrap().seccomp().is_none());
+}
+
+#[test]
+fn a_container_is_in_its_pods_user_namespace() {
+    let maps = || vec![IdMapping { host_id: 100_000, container_id: 0, length: 65_536 }];
+    let user = |mode: NamespaceMode| UserNamespace { mode: mode.into(), uids: maps(), gids: maps() };
+    let mut case = Case::new();
+    case.sandbox.user_namespace = Some(user_mappings(&user(NamespaceMode::Pod)));
+    case.bind("v", "/v").uid_mappings = maps();
+    case.refused(Kind::InvalidArgument, "both uidMappings and gidMappings");
+    case.config.mounts[0].gid_mappings = maps();
+    let spec = case.build().unwrap();
+    let linux = spec.linux().as_ref().unwrap();
+    assert!(linux.namespaces().as_ref().unwrap().iter().any(|namespace| namespace.typ() == Type::User));
+    for map in [linux.uid_mappings(), linux.gid_mappings(), mounted(&spec, "/v").unwrap().uid_mappings()] {
+        let map = map.as_ref().unwrap();
+        assert_eq!((map[0].container_id(), map[0].host_id(), map[0].size()), (0, 100_000, 65_536));
+    }
+    let says = |case: &mut Case, userns: UserNamespace| {
+        let userns_options = Some(userns);
+        case.security().namespace_options =
+            Some(NamespaceOption { userns_options, pid: 1, ..NamespaceOption::default() });
+    };
+    says(&mut case, user(NamespaceMode::Pod));
+    case.build().unwrap();
+    says(&mut case, UserNamespace { mode: NamespaceMode::Node.into(), ..UserNamespace::default() });
+    case.refused(Kind::InvalidArgument, "userns_options: not the same as the pod sandbox's");
+    case.sandbox.user_namespace = None;
+    case.build().unwrap();
+    says(&mut case, user(NamespaceMode::Pod));
+    case.refused(Kind::InvalidArgument, "userns_options: not the same as the pod sandbox's");
 }

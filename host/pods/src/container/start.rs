@@ -48,8 +48,8 @@ impl Inner {
             Stage::Making | Stage::Starting => return Err(refused(&container, "it is still being made")),
             Stage::Removing => return Err(refused(&container, "it is being removed")),
         }
-        let shim =
-            self.pod_entry(&container.pod_id)?.shim().await.step(|| format!("start container {}", container.id))?;
+        let pod = self.pod_entry(&container.pod_id)?;
+        let shim = pod.shim().await.step(|| format!("start container {}", container.id))?;
         let mounts = self.snapshots.mounts(&self.config.namespace, container.snapshot_key()).await?;
         self.update_container(entry, |container| container.stage = Stage::Starting).await?;
 
@@ -63,6 +63,7 @@ impl Inner {
             bundle: &bundle,
             mounts: &mounts,
             volatile: self.config.volatile,
+            idmapped: pod.row().sandbox.user_namespace.is_some(),
             terminal: container.tty,
             stdin: Stdio::Null,
             stdout: log.clone(),

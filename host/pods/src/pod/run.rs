@@ -95,8 +95,7 @@ impl Inner {
             if !logs.as_os_str().is_empty() {
                 fs::create_dir_all(&logs).step(|| format!("make the log folder {}", logs.display()))?;
             }
-            let host_network = sandbox.network == Namespace::Node;
-            files::write(&bundle, &sandbox.hostname, host_network, resolv_conf.as_deref())
+            files::write(&bundle, &sandbox, resolv_conf.as_deref())
         })
         .await?;
         let (shim, address) = Shim::launch(&self.config, &pod.id, &dir).await?;

@@ -2,6 +2,7 @@ use std::{path::Path, process::Stdio, time::Duration};
 
 use tokio::process::Command;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
+use wharf_shim_api::Features;
 
 use super::Shim;
 use crate::PodsConfig;
@@ -29,6 +30,12 @@ pub(crate) async fn clean_up(config: &PodsConfig, pod: &str, bundle: &Path) -> R
     }
     // It prints how the pod's first process ended, as a message; the books know that from elsewhere.
     run(config, pod, bundle, "delete").await.map(drop)
+}
+
+/// What the shim can do on this node with layers in `folder`.
+pub(crate) async fn features(config: &PodsConfig, folder: &Path) -> Result<Features> {
+    let printed = run(config, "features", folder, "features").await?;
+    serde_json::from_slice(&printed).step(|| "what the shim says of its features".into())
 }
 
 /// Runs the shim's binary for one verb of the shim v2 protocol; answers what it printed.

@@ -7,6 +7,6 @@ mod task;
 
 pub(crate) use self::{
     client::Shim,
-    launch::clean_up,
+    launch::{clean_up, features},
     task::{Exit, NewTask, TaskState},
 };

@@ -23,6 +23,8 @@ pub(crate) struct NewTask<'a> {
     pub(crate) bundle: &'a Path,
     pub(crate) mounts: &'a Mounts,
     pub(crate) volatile: bool,
+    /// Whether the root is mounted for the pod's user namespace.
+    pub(crate) idmapped: bool,
     pub(crate) terminal: bool,
     pub(crate) stdin: Stdio,
     pub(crate) stdout: Stdio,
@@ -53,8 +55,12 @@ pub(crate) enum TaskState {
 impl Shim {
     /// Makes the container, up to just before its first instruction.
     pub(crate) async fn create_task(&self, new: &NewTask<'_>) -> Result<()> {
-        let options =
-            CreateOptions { root: Some(new.mounts.root.clone()), volatile: new.volatile, ..Default::default() };
+        let options = CreateOptions {
+            root: Some(new.mounts.root.clone()),
+            volatile: new.volatile,
+            idmapped_root: new.idmapped,
+            ..Default::default()
+        };
         let mount = |mount: &wharf_snapshots::Mount| Mount {
             type_: mount.type_.clone(),
             source: mount.source.clone(),

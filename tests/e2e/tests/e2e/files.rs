@@ -118,3 +118,50 @@ fn odd_layers_come_out_as_their_authors_meant() {
     }
     node.finish();
 }
+
+#[test]
+fn volumes_of_an_image_hold_what_it_put_there_and_can_be_written() {
+    let Some(node) = Node::start() else { return };
+    node.ok(&["pull", "images.test/volumes:1"]);
+    let pod = node.pod("image-volumes");
+    let script = "set -e; grep -q www-data /etc/passwd; echo x > /etc/new; echo y > /var/lib/data/new; \
+        stat -c %a /etc; echo done";
+    for readonly in [false, true] {
+        let (log, code) = node.outcome(&pod, &format!("readonly-{readonly}"), script, |config| {
+            config["image"]["image"] = json!("images.test/volumes:1");
+            config["linux"] = json!({ "security_context": { "readonly_rootfs": readonly } });
+        });
+        assert_eq!((log.as_str(), code), ("755\ndone\n", 0), "readonly_rootfs {readonly}");
+    }
+    node.finish();
+}
+
+#[test]
+fn a_recursively_read_only_volume_has_nothing_writable_below() {
+    let Some(node) = Node::start() else { return };
+    let pod = node.pod("rro");
+    // What the node has mounted below /sys serves: control groups, writable on the node.
+    let mount = |recursive: bool, propagation: i32| {
+        json!([{ "host_path": "/sys", "container_path": "/volume", "readonly": true,
+                 "recursive_read_only": recursive, "propagation": propagation }])
+    };
+    let script = "grep -c ' /volume/[^ ]* [^ ]* rw' /proc/mounts";
+    let (log, _) = node.outcome(&pod, "plain", script, |config| config["mounts"] = mount(false, 0));
+    assert_ne!(log, "0\n", "the node has nothing writable mounted below /sys");
+    let (log, _) = node.outcome(&pod, "recursive", script, |config| config["mounts"] = mount(true, 0));
+    assert_eq!(log, "0\n");
+    for (change, why) in [
+        (json!({ "propagation": 1, "readonly": true }), "recursive_read_only needs private propagation"),
+        (json!({ "readonly": false }), "recursive_read_only conflicts with a read-write mount"),
+    ] {
+        let config = node.container_config("refused", "true", |config| {
+            config["mounts"] = mount(true, 0);
+            for (key, value) in change.as_object().unwrap() {
+                config["mounts"][0][key] = value.clone();
+            }
+        });
+        let error = node.fails(&["create", &pod.id, &config, &pod.config]);
+        assert!(error.contains(why), "{error}");
+    }
+    node.finish();
+}

@@ -15,5 +15,6 @@ mod namespaces;
 mod plugins;
 mod restart;
 mod retries;
+mod user_namespaces;
 mod users;
 mod walk_through;
