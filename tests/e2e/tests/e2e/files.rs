@@ -124,8 +124,7 @@ fn volumes_of_an_image_hold_what_it_put_there_and_can_be_written() {
     let Some(node) = Node::start() else { return };
     node.ok(&["pull", "images.test/volumes:1"]);
     let pod = node.pod("image-volumes");
-    let script = "set -e; grep -q www-data /etc/passwd; echo x > /etc/new; echo y > /var/lib/data/new; \
-        stat -c %a /etc; echo done";
+    let script = "set -e; grep -q www-data /etc/passwd; echo x > /etc/new; stat -c %a /etc; echo done";
     for readonly in [false, true] {
         let (log, code) = node.outcome(&pod, &format!("readonly-{readonly}"), script, |config| {
             config["image"]["image"] = json!("images.test/volumes:1");
@@ -133,6 +132,12 @@ fn volumes_of_an_image_hold_what_it_put_there_and_can_be_written() {
         });
         assert_eq!((log.as_str(), code), ("755\ndone\n", 0), "readonly_rootfs {readonly}");
     }
+    // One of which the image has nothing.
+    let (log, code) = node.outcome(&pod, "empty", "echo y > /var/lib/data/new && ls /var/lib/data", |config| {
+        config["image"]["image"] = json!("images.test/volumes:1");
+        config["linux"] = json!({ "security_context": { "readonly_rootfs": true } });
+    });
+    assert_eq!((log.as_str(), code), ("new\n", 0));
     node.finish();
 }
 
