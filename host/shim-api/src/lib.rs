@@ -3,7 +3,8 @@
 //! The services are containerd's published ones, so that any shim of that protocol is a runtime
 //! handler of ours and ours is a runtime of stock containerd. What is ours alone travels in the
 //! places the protocol leaves open: JSON in an `Any` ([`SandboxOptions`], [`CreateOptions`]), stdio
-//! URIs ([`Stdio`]), call metadata ([`call`]) and one file in a container's bundle ([`ExitRecord`]).
+//! URIs ([`Stdio`]), call metadata ([`call`]), one file in a container's bundle ([`ExitRecord`]) and a service of its
+//! own beside containerd's ([`Streams`]).
 #![forbid(unsafe_code)]
 
 mod any;
@@ -17,6 +18,7 @@ mod protocol;
 mod request;
 mod status;
 mod stdio;
+mod streams;
 
 pub use self::{
     any::{from_json, to_json, to_proto},
@@ -32,4 +34,7 @@ pub use self::{
     request::{REQUEST_ID_KEY, call, request_id},
     status::{from_status, to_status},
     stdio::{DEFAULT_MAX_LINE, Stdio},
+    streams::{
+        AttachEnd, AttachRequest, AttachResponse, Done, ReopenLogRequest, Streams, StreamsClient, create_streams,
+    },
 };

@@ -32,6 +32,13 @@ pub enum Stdio {
     },
     /// `file:///path`: the bytes as they come, appended.
     File(PathBuf),
+    /// `attach:///` or `attach:///?once`: the shim holds the other end. Input comes from whoever is attached
+    /// ([`Streams`](crate::Streams)), and ends with the first that closes its own when `once` is set; output goes to
+    /// whoever is attached, and nowhere else.
+    Attach {
+        /// For input: the first client's end is the end.
+        once: bool,
+    },
 }
 
 // === impl Stdio ===
@@ -68,6 +75,11 @@ impl Stdio {
             return Err(invalid("the path is not absolute"));
         }
         match scheme {
+            "attach" => match query {
+                "" => Ok(Self::Attach { once: false }),
+                "once" => Ok(Self::Attach { once: true }),
+                _ => Err(invalid("the only parameter is once")),
+            },
             "fifo" => Ok(Self::Fifo(path)),
             "file" => Ok(Self::File(path)),
             "cri" => {
@@ -88,7 +100,7 @@ impl Stdio {
     /// The file it names.
     pub fn path(&self) -> Option<&Path> {
         match self {
-            Self::Null => None,
+            Self::Null | Self::Attach { .. } => None,
             Self::Fifo(path) | Self::File(path) | Self::CriLog { path, .. } => Some(path),
         }
     }
@@ -104,6 +116,8 @@ impl fmt::Display for Stdio {
             },
             Self::CriLog { path, max_line } => write!(f, "cri://{}?max-line={max_line}", percent::encode(path)),
             Self::File(path) => write!(f, "file://{}", percent::encode(path)),
+            Self::Attach { once: false } => f.write_str("attach:///"),
+            Self::Attach { once: true } => f.write_str("attach:///?once"),
         }
     }
 }
@@ -132,6 +146,8 @@ mod tests {
             Stdio::File(odd.clone()),
             Stdio::CriLog { path: odd, max_line: 77 },
             Stdio::cri_log("/var/log/pods/x/0.log"),
+            Stdio::Attach { once: false },
+            Stdio::Attach { once: true },
         ] {
             assert_eq!(Stdio::parse(&stdio.to_string()).unwrap(), stdio, "{stdio}");
         }
@@ -151,6 +167,7 @@ mod tests {
             "cri:///a?max-line=1",
             "cri:///a?max-line=99999999",
             "cri:///a?other=1",
+            "attach:///?twice",
             "file:///a%2",
         ] {
             let error = Stdio::parse(bad).unwrap_err();

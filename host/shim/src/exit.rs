@@ -1,6 +1,6 @@
 //! Waits for a process's end and reports it: last output, record, state, events, in this order.
 
-use std::{os::fd::OwnedFd, sync::Arc};
+use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use tokio::io::{Interest, unix::AsyncFd};
 use wharf_error::{Result, ResultExt as _};
@@ -12,7 +12,7 @@ use wharf_shim_api::{
 
 use crate::{
     container::Container,
-    io,
+    io::{self, Attached},
     logs::now_nanos,
     operation::blocking,
     process::{Exit, Process, Stage},
@@ -20,6 +20,9 @@ use crate::{
 };
 
 const SIGKILL: i32 = 9;
+
+/// How long an exit waits for a terminal's last output to reach its reader.
+const LAST_OUTPUT: Duration = Duration::from_secs(1);
 
 /// The code of an end that could not be seen.
 const LOST: i32 = 255;
@@ -72,11 +75,9 @@ async fn report(shim: &Arc<Shim>, container: &Arc<Container>, process: &Arc<Proc
             tracing::error!(container = container.id, %error, "processes of an ended container may be left");
         }
     }
-    let output = process.attached().as_mut().and_then(|attached| attached.take_output());
-    if let Some(output) = output {
-        output.finished().await;
-    }
+    deliver_output(process).await;
     shim.logs.drain(process.owner).await;
+    shim.logs.finish(process.owner);
     let oom = is_init && record(container, exit).await;
     tracing::info!(container = container.id, exec = process.exec_id, code = exit.code, oom, "exited");
     process.set_stage(Stage::Exited(exit));
@@ -93,6 +94,20 @@ async fn report(shim: &Arc<Shim>, container: &Arc<Container>, process: &Arc<Proc
         exited_at: Some(timestamp(exit.at_nanos)).into(),
         ..TaskExit::default()
     }));
+}
+
+/// Waits until a terminal's last output is with its reader, a second at most. A slow reader gets the rest later, until
+/// the process is deleted.
+async fn deliver_output(process: &Process) {
+    let Some(mut output) = process.attached().as_mut().and_then(Attached::take_output) else { return };
+    if tokio::time::timeout(LAST_OUTPUT, &mut output).await.is_ok() {
+        return;
+    }
+    match process.attached().as_mut() {
+        Some(attached) => attached.put_output(output),
+        // Deleted meanwhile.
+        None => output.abort(),
+    }
 }
 
 /// Writes how the container ended where a later daemon finds it; whether the kernel ran out of memory.

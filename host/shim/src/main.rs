@@ -24,6 +24,7 @@ mod self_exec;
 mod serve;
 mod shim;
 mod start;
+mod streams;
 mod task;
 
 use std::process::ExitCode;

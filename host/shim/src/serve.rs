@@ -14,6 +14,7 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use tokio::signal::unix::{SignalKind, signal};
 use wharf_error::{Error, Result, ResultExt as _};
 use wharf_shim_api::{
+    create_streams,
     sandbox::create_sandbox,
     task::create_task,
     ttrpc::asynchronous::{Server, transport::Listener},
@@ -25,6 +26,7 @@ use crate::{
     sandbox::SandboxService,
     shim::Shim,
     start::{socket_of, write},
+    streams::StreamsService,
     task::TaskService,
 };
 
@@ -83,6 +85,7 @@ async fn run(args: &Args, listener: UnixListener) -> Result<()> {
     let mut server = Server::new()
         .register_service(create_task(Arc::new(TaskService(shim.clone()))))
         .register_service(create_sandbox(Arc::new(SandboxService(shim.clone()))))
+        .register_service(create_streams(Arc::new(StreamsService(shim.clone()))))
         .add_listener(listener);
     server.start().await.step(|| "serve".into())?;
     tracing::info!(id = shim.id, namespace = shim.namespace, pid = std::process::id(), "serving");

@@ -2,7 +2,6 @@ use std::{
     io,
     os::fd::OwnedFd,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use rustix::termios::{Winsize, tcsetwinsize};
@@ -10,16 +9,17 @@ use tokio::task::JoinHandle;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use super::pump;
-use crate::logs::{Format, Logs, Sink};
-
-/// How long an exit waits for a terminal's last output to reach its reader.
-const LAST_OUTPUT: Duration = Duration::from_secs(1);
+use crate::logs::{Format, Logs, Sink, Stream};
 
 /// What the shim holds of a process's streams, until the process is deleted.
 #[derive(Default)]
 pub struct Attached {
     /// Keeps stdin open until CloseIO.
     pub(super) stdin: Option<OwnedFd>,
+    /// Where the input of attached clients goes, if it is theirs.
+    pub(super) feed: Option<Feed>,
+    /// The log that both streams share.
+    pub(super) log: Option<Arc<Mutex<Sink>>>,
     /// Readers of output FIFOs, never read.
     pub(super) readers: Vec<OwnedFd>,
     /// Where a terminal's output will go.
@@ -27,6 +27,14 @@ pub struct Attached {
     master: Option<OwnedFd>,
     to_terminal: Option<JoinHandle<()>>,
     from_terminal: Option<JoinHandle<()>>,
+}
+
+/// The input of attached clients.
+pub struct Feed {
+    /// The writing end: of the process's pipe, or its terminal. Absent until the terminal is there.
+    pub(super) to: Option<OwnedFd>,
+    /// The first client's end is the end.
+    pub(super) once: bool,
 }
 
 #[derive(Default)]
@@ -37,9 +45,6 @@ pub enum Output {
     Log(Arc<Mutex<Sink>>, Format),
 }
 
-/// A terminal's output on its way.
-pub struct LastOutput(JoinHandle<()>);
-
 // === impl Attached ===
 
 impl Attached {
@@ -47,7 +52,7 @@ impl Attached {
     pub fn connect_terminal(&mut self, master: OwnedFd, owner: u64, logs: &Logs) -> Result<()> {
         let dup = || master.try_clone().step(|| "terminal".into());
         match std::mem::take(&mut self.terminal_output) {
-            Output::Nowhere => logs.add(owner, dup()?, None, &Format::Raw)?,
+            Output::Nowhere => logs.add(owner, dup()?, None, &Format::Raw { stream: Stream::Stdout })?,
             Output::Log(sink, format) => logs.add(owner, dup()?, Some(sink), &format)?,
             Output::Fifo(fifo) => self.from_terminal = Some(pump::spawn(dup()?, fifo)?),
         }
@@ -55,13 +60,38 @@ impl Attached {
             let stdin = stdin.try_clone().step(|| "terminal".into())?;
             self.to_terminal = Some(pump::spawn(stdin, dup()?)?);
         }
+        if let Some(feed) = &mut self.feed {
+            feed.to = Some(dup()?);
+        }
         self.master = Some(master);
         Ok(())
+    }
+
+    /// Where an attached client's input goes: the process's pipe or terminal. `None`: the process reads nothing of
+    /// theirs, or no more.
+    pub fn feed(&self) -> Result<Option<OwnedFd>> {
+        let Some(to) = self.feed.as_ref().and_then(|feed| feed.to.as_ref()) else { return Ok(None) };
+        to.try_clone().map(Some).step(|| "duplicate the input".into())
+    }
+
+    /// An attached client that wrote has gone: the end of input where it was to be the only one. A terminal has none.
+    pub fn client_left(&mut self) {
+        if self.master.is_none() && self.feed.as_ref().is_some_and(|feed| feed.once) {
+            self.feed = None;
+        }
+    }
+
+    /// The log that is written, if any.
+    pub fn log(&self) -> Option<Arc<Mutex<Sink>>> {
+        self.log.clone()
     }
 
     /// The caller writes no more: the process reads the end once the other writers have closed.
     pub fn close_stdin(&mut self) {
         self.stdin = None;
+        if self.master.is_none() {
+            self.feed = None;
+        }
         // A terminal has no end of input of its own.
         if let Some(pump) = self.to_terminal.take() {
             pump.abort();
@@ -77,9 +107,13 @@ impl Attached {
         tcsetwinsize(master, size).map_err(io::Error::from).step(|| "resize the terminal".into())
     }
 
-    /// The output that is still on its way, once.
-    pub fn take_output(&mut self) -> Option<LastOutput> {
-        self.from_terminal.take().map(LastOutput)
+    /// The output that is still on its way. Who takes it puts it back, or ends it.
+    pub fn take_output(&mut self) -> Option<JoinHandle<()>> {
+        self.from_terminal.take()
+    }
+
+    pub fn put_output(&mut self, pump: JoinHandle<()>) {
+        self.from_terminal = Some(pump);
     }
 }
 
@@ -87,17 +121,6 @@ impl Drop for Attached {
     fn drop(&mut self) {
         for pump in [self.to_terminal.take(), self.from_terminal.take()].into_iter().flatten() {
             pump.abort();
-        }
-    }
-}
-
-// === impl LastOutput ===
-
-impl LastOutput {
-    /// Waits until it is with its reader, a second at most.
-    pub async fn finished(mut self) {
-        if tokio::time::timeout(LAST_OUTPUT, &mut self.0).await.is_err() {
-            self.0.abort();
         }
     }
 }

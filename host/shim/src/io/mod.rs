@@ -19,9 +19,10 @@ use wharf_error::{Error, Result, ResultExt as _};
 use wharf_runtime::{ProcessStdio, TerminalSize};
 use wharf_shim_api::Stdio;
 
+use self::attached::Feed;
 pub use self::{
     attached::{Attached, Output},
-    pump::watch,
+    pump::{spawn as pump, watch},
 };
 use crate::{
     logs::{Format, Logs, Sink, Stream, open_sink},
@@ -65,6 +66,11 @@ impl Attached {
                 self.stdin = Some(open_fifo(path, libc::O_RDWR | libc::O_NONBLOCK)?);
                 open_fifo(path, libc::O_RDONLY)
             }
+            Stdio::Attach { once } => {
+                let (read, write) = pipe()?;
+                self.feed = Some(Feed { to: Some(write), once: *once });
+                Ok(read)
+            }
             Stdio::CriLog { .. } | Stdio::File(_) => Err(Error::invalid(format!("stdin `{stdio}`: not a FIFO"))),
         }
     }
@@ -85,10 +91,15 @@ impl Attached {
                 self.readers.push(open_fifo(path, libc::O_RDONLY | libc::O_NONBLOCK)?);
                 open_fifo(path, libc::O_WRONLY)
             }
+            Stdio::Attach { .. } => {
+                let (read, write) = pipe()?;
+                logs.add(owner, read, None, &Format::Raw { stream })?;
+                Ok(write)
+            }
             Stdio::CriLog { .. } | Stdio::File(_) => {
                 let (sink, format) = sink_of(stdio, stream, sinks)?;
-                let (read, write) =
-                    pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from).step(|| "make a log pipe".into())?;
+                let (read, write) = pipe()?;
+                self.log = Some(sink.clone());
                 logs.add(owner, read, Some(sink), &format)?;
                 Ok(write)
             }
@@ -98,19 +109,24 @@ impl Attached {
     fn prepare_terminal(&mut self, stdin: &Stdio, stdout: &Stdio) -> Result<()> {
         self.stdin = match stdin {
             Stdio::Null => None,
+            Stdio::Attach { once } => {
+                self.feed = Some(Feed { to: None, once: *once });
+                None
+            }
             Stdio::Fifo(path) => Some(open_fifo(path, libc::O_RDWR | libc::O_NONBLOCK)?),
             Stdio::CriLog { .. } | Stdio::File(_) => {
                 return Err(Error::invalid(format!("stdin `{stdin}`: not a FIFO")));
             }
         };
         self.terminal_output = match stdout {
-            Stdio::Null => Output::Nowhere,
+            Stdio::Null | Stdio::Attach { .. } => Output::Nowhere,
             Stdio::Fifo(path) => {
                 self.readers.push(open_fifo(path, libc::O_RDONLY | libc::O_NONBLOCK)?);
                 Output::Fifo(open_fifo(path, libc::O_WRONLY | libc::O_NONBLOCK)?)
             }
             Stdio::CriLog { .. } | Stdio::File(_) => {
                 let (sink, format) = sink_of(stdout, Stream::Stdout, &mut Vec::new())?;
+                self.log = Some(sink.clone());
                 Output::Log(sink, format)
             }
         };
@@ -135,9 +151,13 @@ fn sink_of(
     };
     let format = match stdio {
         Stdio::CriLog { max_line, .. } => Format::Cri { stream, max_line: *max_line },
-        _ => Format::Raw,
+        _ => Format::Raw { stream },
     };
     Ok((sink, format))
+}
+
+fn pipe() -> Result<(OwnedFd, OwnedFd)> {
+    pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from).step(|| "make a pipe".into())
 }
 
 fn null() -> Result<OwnedFd> {
@@ -146,7 +166,7 @@ fn null() -> Result<OwnedFd> {
 }
 
 /// `flags` are the access mode and O_NONBLOCK. Anything but a FIFO is refused: the path is the caller's.
-fn open_fifo(path: &Path, flags: i32) -> Result<OwnedFd> {
+pub fn open_fifo(path: &Path, flags: i32) -> Result<OwnedFd> {
     let mut options = OpenOptions::new();
     match flags & libc::O_ACCMODE {
         libc::O_RDONLY => options.read(true),

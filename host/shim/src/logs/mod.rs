@@ -1,7 +1,9 @@
 //! Container output to files, on one thread of its own: a write can wait for a disk, exits must not.
 
 mod lines;
+mod listener;
 mod sink;
+mod source;
 mod thread;
 mod time;
 
@@ -11,6 +13,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
         mpsc::{Sender, channel},
     },
     time::Duration,
@@ -22,8 +25,9 @@ use rustix::{
 };
 use tokio::sync::oneshot;
 use wharf_error::{Error, Result, ResultExt as _};
+use wharf_shim_api::AttachEnd;
 
-use self::{lines::Lines, thread::Writer};
+use self::{lines::Lines, listener::Listener, source::Source, thread::Writer};
 pub use self::{
     lines::Stream,
     sink::Sink,
@@ -40,6 +44,7 @@ const STACK: usize = 128 * 1024;
 #[derive(Default)]
 pub struct Logs {
     running: Mutex<Option<Running>>,
+    sessions: AtomicU64,
 }
 
 /// What the bytes of a source become.
@@ -47,7 +52,7 @@ pub enum Format {
     /// CRI's lines; longer ones are cut at this many bytes.
     Cri { stream: Stream, max_line: usize },
     /// As they are.
-    Raw,
+    Raw { stream: Stream },
 }
 
 struct Running {
@@ -68,15 +73,12 @@ enum Command {
     Remove {
         owner: u64,
     },
-}
-
-/// A pipe, or a terminal's master, and where its bytes go.
-struct Source {
-    owner: u64,
-    fd: OwnedFd,
-    /// `None`: only drained, so that the writer never blocks.
-    sink: Option<Arc<Mutex<Sink>>>,
-    lines: Option<Lines>,
+    /// Copy a source to a client that is attached.
+    Listen(Listener),
+    /// The owner's process has ended: its clients get what they have not got yet, and then the end.
+    Finish {
+        owner: u64,
+    },
 }
 
 // === impl Logs ===
@@ -86,11 +88,37 @@ impl Logs {
     pub fn add(&self, owner: u64, fd: OwnedFd, sink: Option<Arc<Mutex<Sink>>>, format: &Format) -> Result<()> {
         let flags = fcntl_getfl(&fd).map_err(std::io::Error::from).step(|| "log source: fcntl".into())?;
         fcntl_setfl(&fd, flags | OFlags::NONBLOCK).map_err(std::io::Error::from).step(|| "log source: fcntl".into())?;
-        let lines = match format {
-            Format::Cri { stream, max_line } => Some(Lines::new(*stream, *max_line)),
-            Format::Raw => None,
+        let (stream, lines) = match format {
+            Format::Cri { stream, max_line } => (*stream, Some(Lines::new(*stream, *max_line))),
+            Format::Raw { stream } => (*stream, None),
         };
-        self.send(owner, Command::Add(Source { owner, fd, sink, lines }))
+        self.send(owner, Command::Add(Source { owner, stream, fd, sink, lines, waits: false }))
+    }
+
+    /// A number for an attachment, which its two streams share.
+    pub fn new_session(&self) -> u64 {
+        self.sessions.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Copies one of the owner's streams from now on into a FIFO, and tells the end of that. A session whose one
+    /// stream is too slow ends with both.
+    pub fn listen(
+        &self,
+        owner: u64,
+        stream: Stream,
+        session: u64,
+        fifo: OwnedFd,
+    ) -> Result<oneshot::Receiver<AttachEnd>> {
+        let (done, ended) = oneshot::channel();
+        self.send(owner, Command::Listen(Listener::new(owner, stream, session, fifo, done)))?;
+        Ok(ended)
+    }
+
+    /// Lets the owner's attached clients have the rest, and ends them.
+    pub fn finish(&self, owner: u64) {
+        if self.has(owner) {
+            drop(self.send(owner, Command::Finish { owner }));
+        }
     }
 
     /// Waits until everything that the owner's processes have written is in its file, a second at most.
@@ -125,7 +153,7 @@ impl Logs {
         match command {
             Command::Add(_) => running.owners.insert(owner),
             Command::Remove { .. } => running.owners.remove(&owner),
-            Command::Drain { .. } => false,
+            Command::Drain { .. } | Command::Listen(_) | Command::Finish { .. } => false,
         };
         running.commands.send(command).map_err(|_| Error::internal("the log thread has ended"))?;
         rustix::io::write(&running.wake, &1u64.to_ne_bytes())

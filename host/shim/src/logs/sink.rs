@@ -3,6 +3,7 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use wharf_error::{Kind, Result, ResultExt as _};
@@ -22,9 +23,19 @@ pub struct Sink {
 impl Sink {
     /// Opens for appending, `0640`; made when absent, its folder is not.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = OpenOptions::new().append(true).create(true).mode(0o640).custom_flags(libc::O_NOFOLLOW).open(path);
-        let file = file.step_as(Kind::FailedPrecondition, || format!("open the log {}", path.display()))?;
-        Ok(Self { file, path: path.to_owned(), torn: false, lost: 0 })
+        Ok(Self { file: open(path)?, path: path.to_owned(), torn: false, lost: 0 })
+    }
+
+    /// Goes on in the file that has the log's name now; made when absent. When that cannot be opened the old one is
+    /// written on, and no new one was made. Waits for the disk.
+    pub fn reopen(sink: &Mutex<Self>) -> Result<()> {
+        let path = sink.lock().unwrap_or_else(PoisonError::into_inner).path.clone();
+        // Not under the lock: output goes on while a slow disk makes a file.
+        let file = open(&path)?;
+        let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
+        sink.file = file;
+        sink.torn = false;
+        Ok(())
     }
 
     /// Appends whole lines; waits for the disk.
@@ -66,6 +77,11 @@ impl Sink {
     }
 }
 
+fn open(path: &Path) -> Result<File> {
+    let file = OpenOptions::new().append(true).create(true).mode(0o640).custom_flags(libc::O_NOFOLLOW).open(path);
+    file.step_as(Kind::FailedPrecondition, || format!("open the log {}", path.display()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,5 +112,25 @@ mod tests {
         let error = Sink::open(Path::new("/does/not/exist/0.log")).unwrap_err();
         assert_eq!(error.kind(), Kind::FailedPrecondition);
         assert!(error.to_string().contains("/does/not/exist/0.log"), "{error}");
+    }
+
+    #[test]
+    fn a_rotated_log_goes_on_in_a_new_file_or_in_the_old_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("logs");
+        std::fs::create_dir(&folder).unwrap();
+        let path = folder.join("0.log");
+        let sink = Mutex::new(Sink::open(&path).unwrap());
+        sink.lock().unwrap().append(b"one\n");
+        std::fs::rename(&path, folder.join("0.log.1")).unwrap();
+        Sink::reopen(&sink).unwrap();
+        sink.lock().unwrap().append(b"two\n");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "two\n");
+        let moved = dir.path().join("moved");
+        std::fs::rename(&folder, &moved).unwrap();
+        assert_eq!(Sink::reopen(&sink).unwrap_err().kind(), Kind::FailedPrecondition);
+        sink.lock().unwrap().append(b"three\n");
+        assert_eq!(std::fs::read_to_string(moved.join("0.log")).unwrap(), "two\nthree\n");
+        assert!(!folder.exists(), "nothing new is there");
     }
 }
