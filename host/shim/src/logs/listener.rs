@@ -139,7 +139,7 @@ mod tests {
         pipe::{PipeFlags, pipe_with},
     };
 
-    const SOURCE: [u8; 40 * 1024] = [7; 40 * 1024];
+    static SOURCE: [u8; 40 * 1024] = [7; 40 * 1024];
 
     fn listener() -> (OwnedFd, Listener, oneshot::Receiver<AttachEnd>) {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).unwrap();
