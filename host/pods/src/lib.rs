@@ -24,6 +24,7 @@ mod recover;
 mod request_id;
 mod shim;
 mod store;
+mod streams;
 mod time;
 
 pub(crate) use self::operations::detached;

@@ -1,14 +1,18 @@
 //! `runtime.v1.RuntimeService`.
 
+mod attach;
 mod container_status;
 mod convert;
 mod create_container;
+mod exec;
 mod exec_sync;
 mod list_containers;
 mod list_pod_sandbox;
 mod pod_sandbox_status;
+mod port_forward;
 mod remove_container;
 mod remove_pod_sandbox;
+mod reopen_container_log;
 mod run_pod_sandbox;
 mod runtime_config;
 mod sandbox_options;
@@ -27,6 +31,7 @@ use wharf_api::cri::runtime_service_server::{RuntimeService, RuntimeServiceServe
 use wharf_error::{Result, ResultExt as _};
 use wharf_images::Images;
 use wharf_pods::Pods;
+use wharf_streaming::Server;
 
 use crate::{CriConfig, LONGEST_ANSWER, LONGEST_REQUEST, spec::Node};
 
@@ -35,12 +40,19 @@ pub(crate) struct Runtime {
     config: CriConfig,
     pods: Pods,
     images: Images,
+    streams: Server,
     node: OnceCell<Arc<Node>>,
 }
 
-/// The runtime service over these pods and images, to be added to a server.
-pub fn runtime_service(config: CriConfig, pods: Pods, images: Images) -> RuntimeServiceServer<impl RuntimeService> {
-    let runtime = Runtime { config, pods, images, node: OnceCell::new() };
+/// The runtime service over these pods and images, to be added to a server. `streams` is where clients are sent that
+/// want a container's streams.
+pub fn runtime_service(
+    config: CriConfig,
+    pods: Pods,
+    images: Images,
+    streams: Server,
+) -> RuntimeServiceServer<impl RuntimeService> {
+    let runtime = Runtime { config, pods, images, streams, node: OnceCell::new() };
     RuntimeServiceServer::new(runtime)
         .max_decoding_message_size(LONGEST_REQUEST)
         .max_encoding_message_size(LONGEST_ANSWER)

@@ -3,11 +3,13 @@ use tonic::{Request, Response, Status};
 use wharf_api::cri::{runtime_service_server::RuntimeService, *};
 
 use super::{
-    Runtime, container_status::container_status, create_container::create_container, exec_sync::exec_sync,
-    list_containers::list_containers, list_pod_sandbox::list_pod_sandbox, pod_sandbox_status::pod_sandbox_status,
-    remove_container::remove_container, remove_pod_sandbox::remove_pod_sandbox, run_pod_sandbox::run_pod_sandbox,
-    runtime_config::runtime_config, start_container::start_container, status::status, stop_container::stop_container,
-    stop_pod_sandbox::stop_pod_sandbox, update_runtime_config::update_runtime_config, version::version,
+    Runtime, attach::attach, container_status::container_status, create_container::create_container, exec::exec,
+    exec_sync::exec_sync, list_containers::list_containers, list_pod_sandbox::list_pod_sandbox,
+    pod_sandbox_status::pod_sandbox_status, port_forward::port_forward, remove_container::remove_container,
+    remove_pod_sandbox::remove_pod_sandbox, reopen_container_log::reopen_container_log,
+    run_pod_sandbox::run_pod_sandbox, runtime_config::runtime_config, start_container::start_container, status::status,
+    stop_container::stop_container, stop_pod_sandbox::stop_pod_sandbox, update_runtime_config::update_runtime_config,
+    version::version,
 };
 use crate::serve::{serve, unimplemented};
 
@@ -92,6 +94,25 @@ impl RuntimeService for Runtime {
         serve("RuntimeConfig", request, runtime_config).await
     }
 
+    async fn reopen_container_log(
+        &self,
+        request: Request<ReopenContainerLogRequest>,
+    ) -> Answer<ReopenContainerLogResponse> {
+        serve("ReopenContainerLog", request, |asked| reopen_container_log(self, asked)).await
+    }
+
+    async fn exec(&self, request: Request<ExecRequest>) -> Answer<ExecResponse> {
+        serve("Exec", request, |asked| exec(self, asked)).await
+    }
+
+    async fn attach(&self, request: Request<AttachRequest>) -> Answer<AttachResponse> {
+        serve("Attach", request, |asked| attach(self, asked)).await
+    }
+
+    async fn port_forward(&self, request: Request<PortForwardRequest>) -> Answer<PortForwardResponse> {
+        serve("PortForward", request, |asked| port_forward(self, asked)).await
+    }
+
     // Not served yet.
 
     async fn update_container_resources(
@@ -101,39 +122,23 @@ impl RuntimeService for Runtime {
         Err(unimplemented("UpdateContainerResources"))
     }
 
-    async fn reopen_container_log(&self, _: Request<ReopenContainerLogRequest>) -> Answer<ReopenContainerLogResponse> {
-        Err(unimplemented("ReopenContainerLog"))
-    }
-
-    async fn exec(&self, _: Request<ExecRequest>) -> Answer<ExecResponse> {
-        Err(unimplemented("Exec"))
-    }
-
-    async fn attach(&self, _: Request<AttachRequest>) -> Answer<AttachResponse> {
-        Err(unimplemented("Attach"))
-    }
-
-    async fn port_forward(&self, _: Request<PortForwardRequest>) -> Answer<PortForwardResponse> {
-        Err(unimplemented("PortForward"))
-    }
-
-    async fn container_stats(&self, _: Request<ContainerStatsRequest>) -> Answer<ContainerStatsResponse> {
-        Err(unimplemented("ContainerStats"))
-    }
-
-    async fn list_container_stats(&self, _: Request<ListContainerStatsRequest>) -> Answer<ListContainerStatsResponse> {
-        Err(unimplemented("ListContainerStats"))
+    async fn list_pod_sandbox_stats(
+        &self,
+        _: Request<ListPodSandboxStatsRequest>,
+    ) -> Answer<ListPodSandboxStatsResponse> {
+        Err(unimplemented("ListPodSandboxStats"))
     }
 
     async fn pod_sandbox_stats(&self, _: Request<PodSandboxStatsRequest>) -> Answer<PodSandboxStatsResponse> {
         Err(unimplemented("PodSandboxStats"))
     }
 
-    async fn list_pod_sandbox_stats(
-        &self,
-        _: Request<ListPodSandboxStatsRequest>,
-    ) -> Answer<ListPodSandboxStatsResponse> {
-        Err(unimplemented("ListPodSandboxStats"))
+    async fn list_container_stats(&self, _: Request<ListContainerStatsRequest>) -> Answer<ListContainerStatsResponse> {
+        Err(unimplemented("ListContainerStats"))
+    }
+
+    async fn container_stats(&self, _: Request<ContainerStatsRequest>) -> Answer<ContainerStatsResponse> {
+        Err(unimplemented("ContainerStats"))
     }
 
     async fn checkpoint_container(

@@ -4,6 +4,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use wharf_error::{Error, Kind, Result};
 use wharf_images::Image;
 
 use crate::Pod;
@@ -158,6 +159,14 @@ impl Container {
             Stage::Removing if self.finished_at != 0 => ContainerState::Exited,
             Stage::Removing => ContainerState::Unknown,
         }
+    }
+
+    /// `FailedPrecondition` for one that does not run.
+    pub(crate) fn expect_running(&self) -> Result<()> {
+        if self.state() == ContainerState::Running {
+            return Ok(());
+        }
+        Err(Error::new(Kind::FailedPrecondition, format!("container {} is not running", self.id)))
     }
 
     /// The key of its root's snapshot.

@@ -56,7 +56,12 @@ impl Inner {
         let bundle = container.bundle(&self.pods_dir());
         let log = match &container.log_path {
             Some(path) => Stdio::CriLog { path: path.clone(), max_line: self.config.max_log_line },
-            None => Stdio::Null,
+            // Nowhere, but to whoever is attached.
+            None => Stdio::Attach { once: false },
+        };
+        let stdin = match container.stdin {
+            true => Stdio::Attach { once: container.stdin_once },
+            false => Stdio::Null,
         };
         let task = NewTask {
             id: &container.id,
@@ -65,7 +70,7 @@ impl Inner {
             volatile: self.config.volatile,
             idmapped: pod.row().sandbox.user_namespace.is_some(),
             terminal: container.tty,
-            stdin: Stdio::Null,
+            stdin,
             stdout: log.clone(),
             stderr: if container.tty { Stdio::Null } else { log },
         };

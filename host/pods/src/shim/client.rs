@@ -6,7 +6,7 @@ use std::{
 
 use wharf_error::{Error, Kind, Result};
 use wharf_shim_api::{
-    call, connect, from_status,
+    StreamsClient, call, connect, from_status,
     sandbox::SandboxClient,
     task::TaskClient,
     ttrpc::{self, asynchronous::Client, context::Context},
@@ -45,6 +45,10 @@ impl Shim {
 
     pub(super) fn sandboxes(&self) -> SandboxClient {
         SandboxClient::new(self.client())
+    }
+
+    pub(super) fn streams(&self) -> StreamsClient {
+        StreamsClient::new(self.client())
     }
 
     /// One call with the shim's deadline. `step` names what is asked, for the error.

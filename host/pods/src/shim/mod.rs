@@ -3,10 +3,11 @@
 mod client;
 mod launch;
 mod sandbox;
+mod streams;
 mod task;
 
 pub(crate) use self::{
     client::Shim,
     launch::{clean_up, features},
-    task::{Exit, NewTask, TaskState},
+    task::{Exit, NewExec, NewTask, TaskState},
 };

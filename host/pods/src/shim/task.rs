@@ -5,8 +5,8 @@ use wharf_error::{Error, Result, ResultExt as _};
 use wharf_shim_api::{
     CREATE_OPTIONS_TYPE_URL, CreateOptions, Stdio,
     task::{
-        CreateTaskRequest, DeleteRequest, ExecProcessRequest, KillRequest, Mount, StartRequest, StateRequest, Status,
-        WaitRequest,
+        CloseIORequest, CreateTaskRequest, DeleteRequest, ExecProcessRequest, KillRequest, Mount, ResizePtyRequest,
+        StartRequest, StateRequest, Status, WaitRequest,
     },
     timestamp_nanos, to_json,
 };
@@ -25,6 +25,17 @@ pub(crate) struct NewTask<'a> {
     pub(crate) volatile: bool,
     /// Whether the root is mounted for the pod's user namespace.
     pub(crate) idmapped: bool,
+    pub(crate) terminal: bool,
+    pub(crate) stdin: Stdio,
+    pub(crate) stdout: Stdio,
+    pub(crate) stderr: Stdio,
+}
+
+/// A process to be made in a running container.
+pub(crate) struct NewExec<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) exec: &'a str,
+    pub(crate) process: &'a Process,
     pub(crate) terminal: bool,
     pub(crate) stdin: Stdio,
     pub(crate) stdout: Stdio,
@@ -90,24 +101,39 @@ impl Shim {
     }
 
     /// Makes a process in a running container, to be started by [`Shim::start_task`].
-    pub(crate) async fn exec(
-        &self,
-        id: &str,
-        exec: &str,
-        process: &Process,
-        stdout: &Stdio,
-        stderr: &Stdio,
-    ) -> Result<()> {
+    pub(crate) async fn exec(&self, new: &NewExec<'_>) -> Result<()> {
         let request = ExecProcessRequest {
-            id: id.into(),
-            exec_id: exec.into(),
-            stdout: stdout.to_string(),
-            stderr: stderr.to_string(),
-            spec: Some(to_json(PROCESS_TYPE_URL, process)?).into(),
+            id: new.id.into(),
+            exec_id: new.exec.into(),
+            terminal: new.terminal,
+            stdin: new.stdin.to_string(),
+            stdout: new.stdout.to_string(),
+            stderr: new.stderr.to_string(),
+            spec: Some(to_json(PROCESS_TYPE_URL, new.process)?).into(),
             ..Default::default()
         };
         let tasks = self.tasks();
         self.ask("exec", |context| async move { tasks.exec(context, &request).await }).await.map(drop)
+    }
+
+    /// Tells the terminal of a container, or of a process in it, its size.
+    pub(crate) async fn resize(&self, id: &str, exec: &str, width: u16, height: u16) -> Result<()> {
+        let request = ResizePtyRequest {
+            id: id.into(),
+            exec_id: exec.into(),
+            width: width.into(),
+            height: height.into(),
+            ..Default::default()
+        };
+        let tasks = self.tasks();
+        self.ask("resize terminal", |context| async move { tasks.resize_pty(context, &request).await }).await.map(drop)
+    }
+
+    /// Lets a process read the end of its input.
+    pub(crate) async fn close_stdin(&self, id: &str, exec: &str) -> Result<()> {
+        let request = CloseIORequest { id: id.into(), exec_id: exec.into(), stdin: true, ..Default::default() };
+        let tasks = self.tasks();
+        self.ask("close stdin", |context| async move { tasks.close_io(context, &request).await }).await.map(drop)
     }
 
     /// Waits for the end of a container or of a process in it, as long as it takes.

@@ -46,6 +46,12 @@ impl Config {
             self.cri.max_log_line
         );
         ensure!(
+            !self.streaming.address.is_unspecified(),
+            "streaming.address = \"{}\": clients are sent to this address, so name one of the node's",
+            self.streaming.address
+        );
+        ensure!(self.streaming.idle_timeout > 0, "streaming.idle_timeout = 0: every stream would end at once");
+        ensure!(
             self.registry.max_concurrent_downloads > 0,
             "registry.max_concurrent_downloads = 0: nothing could be pulled"
         );
@@ -119,6 +125,15 @@ mod tests {
             error.contains("config.toml") && error.contains("line 3") && error.contains("cgroup_parrent"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn streams_need_an_address_that_clients_can_be_sent_to() {
+        let (_dir, file) = written("[streaming]\naddress = \"0.0.0.0\"\n");
+        let error = Config::load(&file).unwrap().check().unwrap_err().to_string();
+        assert!(error.contains("streaming.address") && error.contains("0.0.0.0"), "{error}");
+        let (_dir, file) = written("[streaming]\naddress = \"node-1\"\n");
+        assert!(Config::load(&file).unwrap_err().to_string().contains("line 2"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 use std::{
     collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
 };
 
@@ -15,6 +16,7 @@ pub(crate) struct Config {
     pub(crate) socket: Option<PathBuf>,
     pub(crate) log: Log,
     pub(crate) cri: Cri,
+    pub(crate) streaming: Streaming,
     pub(crate) registry: Registry,
     pub(crate) snapshotter: Snapshotter,
     pub(crate) plugins: Plugins,
@@ -40,6 +42,15 @@ pub(crate) enum LogFormat {
 pub(crate) struct Cri {
     pub(crate) cgroup_parent: String,
     pub(crate) max_log_line: usize,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Streaming {
+    pub(crate) address: IpAddr,
+    pub(crate) port: u16,
+    /// Seconds.
+    pub(crate) idle_timeout: u64,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -99,6 +110,7 @@ impl Default for Config {
             socket: None,
             log: Log::default(),
             cri: Cri::default(),
+            streaming: Streaming::default(),
             registry: Registry::default(),
             snapshotter: Snapshotter::default(),
             plugins: Plugins::default(),
@@ -122,6 +134,12 @@ impl Default for Log {
 impl Default for Cri {
     fn default() -> Self {
         Self { cgroup_parent: "/wharf".into(), max_log_line: 16 * 1024 }
+    }
+}
+
+impl Default for Streaming {
+    fn default() -> Self {
+        Self { address: Ipv4Addr::LOCALHOST.into(), port: 0, idle_timeout: 4 * 60 * 60 }
     }
 }
 

@@ -2,6 +2,7 @@ use std::{
     fs, io,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -9,8 +10,8 @@ use anyhow::{Context as _, Result};
 use sd_notify::NotifyState;
 use tokio::net::UnixListener;
 use tokio_stream::wrappers::UnixListenerStream;
-use tonic::transport::Server;
 use wharf_cri::CriConfig;
+use wharf_streaming::{Server, StreamingConfig};
 
 use super::{build::Parts, dirs::Dirs, events, signals};
 use crate::config::Config;
@@ -32,12 +33,16 @@ pub(super) async fn serve(config: Config) -> Result<()> {
     let listener = bind(&socket)?;
     let mut events = events::serve(bind(&events_socket)?).await?;
 
+    let streams = Server::bind(streaming_config(&config), Arc::new(pods.clone())).await?;
+    let (streaming, streams) = (streams.server(), tokio::spawn(streams.run()));
+
     let cri = CriConfig { snapshotter: config.snapshotter.name.clone(), ..CriConfig::default() };
-    let router = Server::builder()
-        .add_service(wharf_cri::runtime_service(cri.clone(), pods.clone(), images.clone()))
+    let router = tonic::transport::Server::builder()
+        .add_service(wharf_cri::runtime_service(cri.clone(), pods.clone(), images.clone(), streaming.clone()))
         .add_service(wharf_cri::image_service(cri, pods, images.clone()))
         .add_service(wharf_admin::service(plugins, images, dirs.spool));
-    tracing::info!(socket = %socket.display(), root = %config.root.display(), "ready");
+    let streaming = streaming.address();
+    tracing::info!(socket = %socket.display(), root = %config.root.display(), %streaming, "ready");
     notify(&[NotifyState::Ready]);
 
     let (stopping, mut stopped) = tokio::sync::watch::channel(false);
@@ -54,12 +59,21 @@ pub(super) async fn serve(config: Config) -> Result<()> {
             tracing::warn!(?GRACE, "calls are still under way; leaving them");
         }
     }
+    streams.abort();
     events.shutdown().await.context("stop the events socket")?;
     Parts::settle(&snapshots, store).await?;
     for path in [&socket, &events_socket] {
         remove(path)?;
     }
     Ok(())
+}
+
+fn streaming_config(config: &Config) -> StreamingConfig {
+    StreamingConfig {
+        address: (config.streaming.address, config.streaming.port).into(),
+        idle_timeout: Duration::from_secs(config.streaming.idle_timeout),
+        ..StreamingConfig::default()
+    }
 }
 
 /// Listens on a Unix socket that root alone may use.

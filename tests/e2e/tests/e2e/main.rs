@@ -15,6 +15,8 @@ mod namespaces;
 mod plugins;
 mod restart;
 mod retries;
+mod streaming;
+mod terminal;
 mod user_namespaces;
 mod users;
 mod walk_through;

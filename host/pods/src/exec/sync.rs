@@ -1,25 +1,20 @@
-//! A command in a running container, its output collected: CRI's ExecSync, the kubelet's exec probes.
+//! A command's output collected: CRI's ExecSync, the kubelet's exec probes.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::time::Duration;
 
-use nix::{sys::stat::Mode, unistd::mkfifo};
-use oci_spec::runtime::{Process, Spec};
-use tokio::{
-    io::AsyncReadExt as _,
-    net::unix::pipe::{OpenOptions, Receiver},
-};
+use tokio::{io::AsyncReadExt as _, net::unix::pipe::Receiver};
 use wharf_error::{Error, Kind, Result, ResultExt as _};
-use wharf_shim_api::Stdio;
 
+use super::{
+    SIGKILL,
+    pipes::{Pipes, Wanted},
+    process::process,
+};
 use crate::{
-    ContainerState, Pods, id,
+    Pods, id,
     inner::{ContainerEntry, Inner},
     pod::blocking,
-    shim::{Exit, Shim},
+    shim::{Exit, NewExec, Shim},
 };
 
 /// What is kept of each stream; the rest is read and dropped without an error (CVE-2022-1708, CVE-2022-31030).
@@ -27,8 +22,6 @@ const OUTPUT_LIMIT: usize = 16 << 20;
 
 /// How long the output of a process that has ended is waited for, when something it left behind keeps the pipe open.
 const DRAIN: Duration = Duration::from_secs(2);
-
-const SIGKILL: i32 = 9;
 
 /// A command for [`Pods::exec_sync`].
 #[derive(Clone, Debug)]
@@ -68,22 +61,6 @@ impl Pods {
         let inner = self.inner.clone();
         crate::detached("exec", async move { inner.exec_sync(&entry, request).await }).await
     }
-
-    /// The OCI specification that the container was made from.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound`, or what reading its bundle says.
-    pub fn spec(&self, container: &str) -> Result<Spec> {
-        let entry = self.inner.container_entry(container)?;
-        read_spec(&entry.row().bundle(&self.inner.pods_dir()))
-    }
-}
-
-/// One exec's pipes in the container's bundle; gone with it.
-struct Pipes {
-    stdout: PathBuf,
-    stderr: PathBuf,
 }
 
 // === impl Inner ===
@@ -92,23 +69,33 @@ impl Inner {
     async fn exec_sync(&self, entry: &ContainerEntry, request: ExecRequest) -> Result<ExecOutput> {
         let container = entry.row();
         let what = || format!("exec in container {}", container.id);
-        if container.state() != ContainerState::Running {
-            return Err(Error::new(Kind::FailedPrecondition, format!("{}: it is not running", what())));
-        }
-        let shim = self.pod_entry(&container.pod_id)?.shim().await.step(what)?;
+        let shim = self.shim_of_running(&container).await.step(what)?;
         let exec = id::hex::<16>();
         let (bundle, name) = (container.bundle(&self.pods_dir()), exec.clone());
         let (pipes, process) = blocking("prepare an exec", move || {
-            let process = process(&bundle, request.args)?;
-            Ok((Pipes::make(&bundle, &name)?, process))
+            let process = process(&bundle, request.args, false)?;
+            let wanted = Wanted { stdout: true, stderr: true, ..Wanted::default() };
+            Ok((Pipes::make(&bundle, &format!("exec-{name}"), wanted)?, process))
         })
         .await
         .step(what)?;
-        let (stdout, stderr) = (pipes.open(&pipes.stdout)?, pipes.open(&pipes.stderr)?);
-        let (to_stdout, to_stderr) = (Stdio::Fifo(pipes.stdout.clone()), Stdio::Fifo(pipes.stderr.clone()));
-        shim.exec(&container.id, &exec, &process, &to_stdout, &to_stderr).await.step(what)?;
+        let (stdout, stderr) = (pipes.stdout.open()?, pipes.stderr.open()?);
+        let new = NewExec {
+            id: &container.id,
+            exec: &exec,
+            process: &process,
+            terminal: false,
+            stdin: pipes.stdin.stdio(),
+            stdout: pipes.stdout.stdio(),
+            stderr: pipes.stderr.stdio(),
+        };
+        shim.exec(&new).await.step(what)?;
         let ran = match shim.start_task(&container.id, &exec).await {
-            Ok(_) => collect(&shim, &container.id, &exec, stdout, stderr, request.timeout).await,
+            Ok(_) => {
+                // Both ends are open: no file is left should we be killed.
+                drop(pipes);
+                collect(&shim, &container.id, &exec, stdout, stderr, request.timeout).await
+            }
             Err(error) => Err(error),
         };
         if let Err(error) = shim.delete_task(&container.id, &exec).await
@@ -120,59 +107,12 @@ impl Inner {
     }
 }
 
-// === impl Pipes ===
-
-impl Pipes {
-    fn make(bundle: &Path, exec: &str) -> Result<Self> {
-        let pipes = Self {
-            stdout: bundle.join(format!("exec-{exec}-stdout")),
-            stderr: bundle.join(format!("exec-{exec}-stderr")),
-        };
-        for path in [&pipes.stdout, &pipes.stderr] {
-            mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR).step(|| format!("make the pipe {}", path.display()))?;
-        }
-        Ok(pipes)
-    }
-
-    fn open(&self, path: &Path) -> Result<Receiver> {
-        OpenOptions::new().open_receiver(path).step(|| format!("open the pipe {}", path.display()))
-    }
-}
-
-impl Drop for Pipes {
-    fn drop(&mut self) {
-        for path in [&self.stdout, &self.stderr] {
-            if let Err(error) = fs::remove_file(path)
-                && error.kind() != io::ErrorKind::NotFound
-            {
-                tracing::warn!(path = %path.display(), %error, "remove the pipe of an exec");
-            }
-        }
-    }
-}
-
-/// The container's own process with other arguments, without a terminal.
-fn process(bundle: &Path, args: Vec<String>) -> Result<Process> {
-    let spec = read_spec(bundle)?;
-    let mut process =
-        spec.process().clone().ok_or_else(|| Error::internal(format!("{}: no process", bundle.display())))?;
-    process.set_args(Some(args));
-    process.set_terminal(Some(false));
-    Ok(process)
-}
-
-fn read_spec(bundle: &Path) -> Result<Spec> {
-    let path = bundle.join("config.json");
-    let text = fs::read(&path).step(|| format!("read {}", path.display()))?;
-    serde_json::from_slice(&text).step(|| format!("read {}", path.display()))
-}
-
 async fn collect(
     shim: &Shim,
     id: &str,
     exec: &str,
-    stdout: Receiver,
-    stderr: Receiver,
+    stdout: Option<Receiver>,
+    stderr: Option<Receiver>,
     timeout: Option<Duration>,
 ) -> Result<ExecOutput> {
     let mut output = ExecOutput::default();
@@ -216,8 +156,9 @@ async fn end(shim: &Shim, id: &str, exec: &str, timeout: Option<Duration>) -> Re
     Err(Error::new(Kind::DeadlineExceeded, format!("timeout of {timeout:?} exceeded: {left}")))
 }
 
-async fn read(mut pipe: Receiver, kept: &mut Vec<u8>) {
-    let mut block = vec![0u8; 32 << 10];
+async fn read(pipe: Option<Receiver>, kept: &mut Vec<u8>) {
+    let Some(mut pipe) = pipe else { return };
+    let mut block = vec![0u8; 64 << 10];
     loop {
         match pipe.read(&mut block).await {
             Ok(0) => return,
