@@ -16,6 +16,7 @@ mod hierarchies;
 mod join;
 mod kill;
 mod limits;
+mod pressure;
 mod stats;
 
 #[cfg(test)]
@@ -26,5 +27,6 @@ pub use self::{
     controller::Controller,
     hierarchies::{Hierarchies, Mode},
     join::JoinFiles,
+    pressure::{Pressure, Pressures, Stall},
     stats::{CpuUsage, IoUsage, MemoryUsage, PidsUsage, Stats},
 };

@@ -103,6 +103,11 @@ impl Images {
         self.core.collect(namespace).await
     }
 
+    /// A folder on the file system of images and layers.
+    pub fn fs_path(&self) -> &Path {
+        &self.core.config.fs_path
+    }
+
     /// What images and containers' layers take on their file system, at most ten seconds old unless images changed.
     ///
     /// # Errors

@@ -18,6 +18,7 @@ use crate::{
     operations::Operations,
     pod::{self, Pod},
     shim::Shim,
+    stats::{Cores, WritableLayers},
     store::{ContainerTable, PodTable},
 };
 
@@ -35,6 +36,8 @@ pub(crate) struct Inner {
     pub(crate) cgroups: Hierarchies,
     pub(crate) operations: Operations,
     pub(crate) features: OnceCell<Features>,
+    pub(crate) cores: Cores,
+    pub(crate) writable_layers: WritableLayers,
     pods: RwLock<BTreeMap<String, Arc<PodEntry>>>,
     containers: RwLock<BTreeMap<String, Arc<ContainerEntry>>>,
 }
@@ -120,6 +123,8 @@ impl Inner {
             cgroups,
             operations: Operations::new(),
             features: OnceCell::new(),
+            cores: Cores::default(),
+            writable_layers: WritableLayers::default(),
             pods: RwLock::default(),
             containers: RwLock::default(),
         }

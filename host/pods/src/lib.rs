@@ -23,6 +23,7 @@ mod pod;
 mod recover;
 mod request_id;
 mod shim;
+mod stats;
 mod store;
 mod streams;
 mod time;
@@ -35,4 +36,5 @@ pub use self::{
     inner::Pods,
     pod::{Pod, PodMetadata, PodRequest, PodState},
     request_id::{new_request_id, request_id, with_request_id},
+    stats::{ContainerStats, GroupStats, InterfaceUsage, PodStats, WritableLayer},
 };

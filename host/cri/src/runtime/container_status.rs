@@ -4,13 +4,13 @@ use oci_spec::runtime::{Spec, User};
 use serde_json::json;
 use wharf_api::cri::{
     ContainerConfig, ContainerResources, ContainerState, ContainerStatus, ContainerStatusRequest,
-    ContainerStatusResponse, ContainerUser, LinuxContainerUser,
+    ContainerStatusResponse, ContainerUser, LinuxContainerResources, LinuxContainerUser,
 };
 use wharf_error::Result;
 use wharf_pods::Container;
 
 use super::{Runtime, convert};
-use crate::{info, signal};
+use crate::{info, signal, spec};
 
 pub(super) async fn container_status(
     runtime: &Runtime,
@@ -36,7 +36,8 @@ fn status(
     let state = convert::container_state(&container);
     let ended = matches!(state, ContainerState::ContainerExited | ContainerState::ContainerUnknown);
     let user = spec.and_then(|spec| spec.process().as_ref()).and_then(|process| user(process.user()));
-    let resources = config.linux.and_then(|linux| linux.resources);
+    // Not what the container was made with: an update may have changed it.
+    let resources = spec.and_then(shown_resources).or(config.linux.and_then(|linux| linux.resources));
     ContainerStatus {
         metadata: Some(convert::container_metadata(&container)),
         state: state.into(),
@@ -58,6 +59,11 @@ fn status(
         stop_signal: signal::to_cri(container.stop_signal.unwrap_or(signal::SIGTERM)).into(),
         id: container.id,
     }
+}
+
+fn shown_resources(spec: &Spec) -> Option<LinuxContainerResources> {
+    let score = spec.process().as_ref().and_then(|process| process.oom_score_adj());
+    Some(spec::shown(spec.linux().as_ref()?.resources().as_ref()?, score))
 }
 
 /// Only where numbers say all: names and the groups of an image are resolved in the container.

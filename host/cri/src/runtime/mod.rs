@@ -1,13 +1,17 @@
 //! `runtime.v1.RuntimeService`.
 
 mod attach;
+mod container_stats;
 mod container_status;
 mod convert;
 mod create_container;
 mod exec;
 mod exec_sync;
+mod list_container_stats;
 mod list_containers;
 mod list_pod_sandbox;
+mod list_pod_sandbox_stats;
+mod pod_sandbox_stats;
 mod pod_sandbox_status;
 mod port_forward;
 mod remove_container;
@@ -18,9 +22,11 @@ mod runtime_config;
 mod sandbox_options;
 mod service;
 mod start_container;
+mod stats;
 mod status;
 mod stop_container;
 mod stop_pod_sandbox;
+mod update_container_resources;
 mod update_runtime_config;
 mod version;
 

@@ -3,12 +3,15 @@ use tonic::{Request, Response, Status};
 use wharf_api::cri::{runtime_service_server::RuntimeService, *};
 
 use super::{
-    Runtime, attach::attach, container_status::container_status, create_container::create_container, exec::exec,
-    exec_sync::exec_sync, list_containers::list_containers, list_pod_sandbox::list_pod_sandbox,
+    Runtime, attach::attach, container_stats::container_stats, container_status::container_status,
+    create_container::create_container, exec::exec, exec_sync::exec_sync, list_container_stats::list_container_stats,
+    list_containers::list_containers, list_pod_sandbox::list_pod_sandbox,
+    list_pod_sandbox_stats::list_pod_sandbox_stats, pod_sandbox_stats::pod_sandbox_stats,
     pod_sandbox_status::pod_sandbox_status, port_forward::port_forward, remove_container::remove_container,
     remove_pod_sandbox::remove_pod_sandbox, reopen_container_log::reopen_container_log,
     run_pod_sandbox::run_pod_sandbox, runtime_config::runtime_config, start_container::start_container, status::status,
-    stop_container::stop_container, stop_pod_sandbox::stop_pod_sandbox, update_runtime_config::update_runtime_config,
+    stop_container::stop_container, stop_pod_sandbox::stop_pod_sandbox,
+    update_container_resources::update_container_resources, update_runtime_config::update_runtime_config,
     version::version,
 };
 use crate::serve::{serve, unimplemented};
@@ -113,33 +116,36 @@ impl RuntimeService for Runtime {
         serve("PortForward", request, |asked| port_forward(self, asked)).await
     }
 
-    // Not served yet.
+    async fn container_stats(&self, request: Request<ContainerStatsRequest>) -> Answer<ContainerStatsResponse> {
+        serve("ContainerStats", request, |asked| container_stats(self, asked)).await
+    }
 
-    async fn update_container_resources(
+    async fn list_container_stats(
         &self,
-        _: Request<UpdateContainerResourcesRequest>,
-    ) -> Answer<UpdateContainerResourcesResponse> {
-        Err(unimplemented("UpdateContainerResources"))
+        request: Request<ListContainerStatsRequest>,
+    ) -> Answer<ListContainerStatsResponse> {
+        serve("ListContainerStats", request, |asked| list_container_stats(self, asked)).await
+    }
+
+    async fn pod_sandbox_stats(&self, request: Request<PodSandboxStatsRequest>) -> Answer<PodSandboxStatsResponse> {
+        serve("PodSandboxStats", request, |asked| pod_sandbox_stats(self, asked)).await
     }
 
     async fn list_pod_sandbox_stats(
         &self,
-        _: Request<ListPodSandboxStatsRequest>,
+        request: Request<ListPodSandboxStatsRequest>,
     ) -> Answer<ListPodSandboxStatsResponse> {
-        Err(unimplemented("ListPodSandboxStats"))
+        serve("ListPodSandboxStats", request, |asked| list_pod_sandbox_stats(self, asked)).await
     }
 
-    async fn pod_sandbox_stats(&self, _: Request<PodSandboxStatsRequest>) -> Answer<PodSandboxStatsResponse> {
-        Err(unimplemented("PodSandboxStats"))
+    async fn update_container_resources(
+        &self,
+        request: Request<UpdateContainerResourcesRequest>,
+    ) -> Answer<UpdateContainerResourcesResponse> {
+        serve("UpdateContainerResources", request, |asked| update_container_resources(self, asked)).await
     }
 
-    async fn list_container_stats(&self, _: Request<ListContainerStatsRequest>) -> Answer<ListContainerStatsResponse> {
-        Err(unimplemented("ListContainerStats"))
-    }
-
-    async fn container_stats(&self, _: Request<ContainerStatsRequest>) -> Answer<ContainerStatsResponse> {
-        Err(unimplemented("ContainerStats"))
-    }
+    // Not served yet.
 
     async fn checkpoint_container(
         &self,

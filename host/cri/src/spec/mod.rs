@@ -27,7 +27,12 @@ use wharf_api::cri::{ContainerConfig, LinuxContainerSecurityContext, PodSandboxC
 use wharf_error::{Error, Kind, Result};
 use wharf_shim_api::SandboxOptions;
 
-pub(crate) use self::{node::Node, refuse::refuse_pod, user_namespace::user_mappings};
+pub(crate) use self::{
+    node::Node,
+    refuse::refuse_pod,
+    resources::{limits, shown},
+    user_namespace::user_mappings,
+};
 
 /// The version of the OCI runtime specification that is written down.
 const OCI_VERSION: &str = "1.2.1";

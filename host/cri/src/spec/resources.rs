@@ -1,21 +1,26 @@
 use oci_spec::runtime::{LinuxCpu, LinuxDeviceCgroup, LinuxHugepageLimit, LinuxMemory, LinuxResources};
-use wharf_api::cri::LinuxContainerResources;
+use wharf_api::cri::{HugepageLimit, LinuxContainerResources};
 use wharf_error::{Error, Result};
 
-use super::Input;
+use super::{Input, Node};
 
 /// Zero and empty mean: not set.
 pub(super) fn build(input: &Input<'_>, devices: Vec<LinuxDeviceCgroup>) -> LinuxResources {
-    let mut resources = LinuxResources::default();
+    let mut resources = asked(input).map(|asked| limits(asked, input.node)).unwrap_or_default();
     resources.set_devices(Some(devices));
-    let Some(asked) = asked(input) else { return resources };
+    resources
+}
 
+/// The limits that a client names; also those that it wants changed.
+pub(crate) fn limits(asked: &LinuxContainerResources, node: &Node) -> LinuxResources {
+    let mut resources = LinuxResources::default();
+    resources.set_devices(None);
     let cpu = cpu(asked);
     resources.set_cpu(Some(cpu.clone()).filter(|cpu| *cpu != LinuxCpu::default()));
-    let memory = memory(asked, input.node.swap);
+    let memory = memory(asked, node.swap);
     resources.set_memory(Some(memory).filter(|memory| *memory != LinuxMemory::default()));
     if !asked.hugepage_limits.is_empty() {
-        if input.node.hugetlb {
+        if node.hugetlb {
             resources.set_hugepage_limits(Some(hugepages(asked)));
         } else {
             // As containerd: the kubelet sends limits of zero for every size on every node.
@@ -26,6 +31,32 @@ pub(super) fn build(input: &Input<'_>, devices: Vec<LinuxDeviceCgroup>) -> Linux
         resources.set_unified(Some(asked.unified.clone().into_iter().collect()));
     }
     resources
+}
+
+/// What a specification says, in the client's words.
+pub(crate) fn shown(resources: &LinuxResources, oom_score_adj: Option<i32>) -> LinuxContainerResources {
+    let mut shown =
+        LinuxContainerResources { oom_score_adj: oom_score_adj.unwrap_or_default().into(), ..Default::default() };
+    if let Some(cpu) = resources.cpu() {
+        let number = |value: Option<u64>| value.and_then(|value| i64::try_from(value).ok()).unwrap_or_default();
+        shown.cpu_period = number(cpu.period());
+        shown.cpu_quota = cpu.quota().unwrap_or_default();
+        shown.cpu_shares = number(cpu.shares());
+        shown.cpuset_cpus = cpu.cpus().clone().unwrap_or_default();
+        shown.cpuset_mems = cpu.mems().clone().unwrap_or_default();
+    }
+    if let Some(memory) = resources.memory() {
+        shown.memory_limit_in_bytes = memory.limit().unwrap_or_default();
+        shown.memory_swap_limit_in_bytes = memory.swap().unwrap_or_default();
+    }
+    for limit in resources.hugepage_limits().iter().flatten() {
+        shown.hugepage_limits.push(HugepageLimit {
+            page_size: limit.page_size().clone(),
+            limit: u64::try_from(limit.limit()).unwrap_or_default(),
+        });
+    }
+    shown.unified = resources.unified().clone().unwrap_or_default().into_iter().collect();
+    shown
 }
 
 /// None where the client says nothing about resources.

@@ -1,12 +1,12 @@
 use std::path::Path;
 
-use oci_spec::runtime::Process;
+use oci_spec::runtime::{LinuxResources, Process};
 use wharf_error::{Error, Result, ResultExt as _};
 use wharf_shim_api::{
     CREATE_OPTIONS_TYPE_URL, CreateOptions, Stdio,
     task::{
         CloseIORequest, CreateTaskRequest, DeleteRequest, ExecProcessRequest, KillRequest, Mount, ResizePtyRequest,
-        StartRequest, StateRequest, Status, WaitRequest,
+        StartRequest, StateRequest, Status, UpdateTaskRequest, WaitRequest,
     },
     timestamp_nanos, to_json,
 };
@@ -16,6 +16,9 @@ use super::Shim;
 
 /// The type that containerd's clients name for a process in an `Any`.
 const PROCESS_TYPE_URL: &str = "types.containerd.io/opencontainers/runtime-spec/1/Process";
+
+/// The type that they name for limits.
+const RESOURCES_TYPE_URL: &str = "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources";
 
 /// A container to be made from its bundle.
 pub(crate) struct NewTask<'a> {
@@ -151,6 +154,17 @@ impl Shim {
         let request = KillRequest { id: id.into(), exec_id: exec.into(), signal, all, ..Default::default() };
         let tasks = self.tasks();
         self.ask("kill task", |context| async move { tasks.kill(context, &request).await }).await.map(drop)
+    }
+
+    /// Changes limits of a container; those that are not named stay.
+    pub(crate) async fn update(&self, id: &str, resources: &LinuxResources) -> Result<()> {
+        let request = UpdateTaskRequest {
+            id: id.into(),
+            resources: Some(to_json(RESOURCES_TYPE_URL, resources)?).into(),
+            ..Default::default()
+        };
+        let tasks = self.tasks();
+        self.ask("update task", |context| async move { tasks.update(context, &request).await }).await.map(drop)
     }
 
     /// Forgets a container or process that has ended, and its exit code.

@@ -10,7 +10,10 @@ use tokio::net::TcpStream;
 use wharf_error::Result;
 use wharf_streaming::{AttachRequest, ExecRequest, Handler, Streams};
 
-pub(crate) use self::copy::{Ends, Outputs, feed, resize};
+pub(crate) use self::{
+    connect::inside_network,
+    copy::{Ends, Outputs, feed, resize},
+};
 use crate::{Pods, new_request_id, with_request_id};
 
 #[async_trait]

@@ -15,6 +15,7 @@ mod namespaces;
 mod plugins;
 mod restart;
 mod retries;
+mod stats;
 mod streaming;
 mod terminal;
 mod user_namespaces;

@@ -1,0 +1,26 @@
+//! What containers and pods use of the node: CRI's stats.
+
+mod container;
+mod cores;
+mod network;
+mod pod;
+mod writable;
+
+use wharf_cgroups::{Pressures, Stats};
+
+pub use self::{container::ContainerStats, network::InterfaceUsage, pod::PodStats, writable::WritableLayer};
+pub(crate) use self::{cores::Cores, writable::WritableLayers};
+
+/// What a control group uses at a moment.
+#[derive(Clone, Debug, Default)]
+pub struct GroupStats {
+    /// Nanoseconds since 1970.
+    pub at: i64,
+    /// Processor time, memory, processes.
+    pub usage: Stats,
+    /// Processor time a second, nanoseconds: over the time since the last but one question, at least a second; at the
+    /// first over all the time since the start.
+    pub nano_cores: u64,
+    /// How processes have waited, where the kernel counts that.
+    pub pressures: Pressures,
+}

@@ -1,0 +1,134 @@
+//! What containers and pods use, and the change of what they may use.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use wharf_e2e::Node;
+
+fn number(value: &Value) -> u64 {
+    value["value"].as_str().and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("no number: {value}"))
+}
+
+#[test]
+fn a_container_tells_what_it_uses() {
+    let Some(node) = Node::start() else { return };
+    let pod = node.pod("stats");
+    let script = "head -c 3000000 /dev/zero > /written; while :; do :; done";
+    let id = node.run_with(&pod, "busy", script, |config| {
+        config["linux"]["resources"] = json!({ "memory_limit_in_bytes": 104_857_600 });
+    });
+    let idle = node.run(&pod, "idle", "sleep 1000");
+    let mut stats = Value::Null;
+    let there = wharf_testkit::wait_for(std::time::Duration::from_secs(30), || {
+        stats = node.json(&["stats", "--id", &id, "-s", "1"])["stats"][0].clone();
+        number(&stats["writableLayer"]["usedBytes"]) >= 3_000_000
+            && number(&stats["cpu"]["usageNanoCores"]) > 50_000_000
+    });
+    assert!(there, "{stats:#}");
+    assert_eq!(stats["attributes"]["id"], json!(id));
+    assert!(number(&stats["cpu"]["usageCoreNanoSeconds"]) > 100_000_000, "{stats:#}");
+    let (working, available) =
+        (number(&stats["memory"]["workingSetBytes"]), number(&stats["memory"]["availableBytes"]));
+    assert!(working > 0 && working + available == 104_857_600, "{stats:#}");
+    let all = node.json(&["stats", "-s", "1"]);
+    let ids: Vec<_> = all["stats"].as_array().unwrap().iter().map(|one| one["attributes"]["id"].clone()).collect();
+    assert!(ids.contains(&json!(id)) && ids.contains(&json!(idle)), "{all:#}");
+    node.ok(&["stop", "-t", "0", &idle]);
+    let after = node.json(&["stats", "-a", "-s", "1"]);
+    assert_eq!(after["stats"].as_array().unwrap().len(), 1, "what has ended uses nothing: {after:#}");
+    node.finish();
+}
+
+#[test]
+fn a_pod_tells_what_all_of_it_uses() {
+    let Some(node) = Node::start() else { return };
+    let pod = node.pod("statsp");
+    let id = node.run(&pod, "main", "while :; do :; done");
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let stats = node.json(&["statsp", "--id", &pod.id, "-s", "1"])["stats"][0].clone();
+    assert_eq!(stats["attributes"]["id"], json!(pod.id));
+    let linux = &stats["linux"];
+    assert!(number(&linux["cpu"]["usageNanoCores"]) > 0, "{stats:#}");
+    assert!(number(&linux["process"]["processCount"]) >= 1, "{stats:#}");
+    assert_eq!(linux["containers"][0]["attributes"]["id"], json!(id), "{stats:#}");
+    node.finish();
+}
+
+#[test]
+fn limits_change_under_a_running_container_or_not_at_all() {
+    let Some(node) = Node::start() else { return };
+    let pod = node.pod("update");
+    let id = node.run_with(&pod, "main", "sleep 1000", |config| {
+        config["linux"]["resources"] = json!({ "memory_limit_in_bytes": 104_857_600, "cpu_shares": 512 });
+    });
+    let limits = |id: &str| node.status(id)["resources"]["linux"].clone();
+    assert_eq!(limits(&id)["memoryLimitInBytes"], "104857600");
+    node.ok(&["update", "--memory", "209715200", "--cpu-quota", "20000", "--cpu-period", "100000", &id]);
+    let after = limits(&id);
+    assert_eq!((&after["memoryLimitInBytes"], &after["cpuQuota"]), (&json!("209715200"), &json!("20000")));
+    assert_eq!(after["cpuShares"], "512", "what is not named stays");
+    let seen =
+        node.exec(&id, "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null; true");
+    assert_eq!(seen.trim(), "209715200");
+    // The memory's change is fine by itself; the processors do not exist.
+    node.fails(&["update", "--memory", "314572800", "--cpuset-cpus", "999", &id]);
+    let seen =
+        node.exec(&id, "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null; true");
+    assert_eq!(seen.trim(), "209715200", "nothing of a failed change stays");
+    assert_eq!(limits(&id)["memoryLimitInBytes"], "209715200");
+    let ended = node.run(&pod, "done", "exit 0");
+    node.exit_code(&ended);
+    assert!(node.fails(&["update", "--memory", "209715200", &ended]).contains("does not run"));
+    node.finish();
+}
+
+#[test]
+fn the_images_disk_is_told() {
+    let Some(node) = Node::start() else { return };
+    let info = node.json(&["imagefsinfo"]);
+    let text = info.to_string();
+    assert!(text.contains("imageFilesystems") && text.contains("containerFilesystems"), "{info:#}");
+    node.finish();
+}
+
+#[test]
+fn a_rotated_log_goes_on_in_a_new_file() {
+    let Some(mut node) = Node::start() else { return };
+    let pod = node.pod("rotate");
+    let id = node.run(&pod, "main", "n=0; while :; do n=$((n+1)); echo line $n; sleep 0.02; done");
+    let (log, old) = (pod.logs.join("main.log"), pod.logs.join("main.log.1"));
+    node.wait_log(&id, "line 3");
+    fs::rename(&log, &old).unwrap();
+    node.ok(&["logs", "-r", &id]);
+    let fresh = wharf_testkit::wait_for(std::time::Duration::from_secs(20), || {
+        fs::read_to_string(&log).is_ok_and(|text| text.lines().count() > 3)
+    });
+    assert!(fresh, "nothing comes into the new file");
+    let numbers = |path| -> Vec<u32> {
+        let text = fs::read_to_string(path).unwrap();
+        text.lines().map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect()
+    };
+    let (before, after) = (numbers(&old), numbers(&log));
+    assert!(before.iter().chain(&after).copied().eq(1..=before.last().unwrap() + u32::try_from(after.len()).unwrap()));
+    // The folder is gone: an error, and no new file.
+    let moved = pod.logs.with_extension("moved");
+    fs::rename(&pod.logs, &moved).unwrap();
+    node.fails(&["logs", "-r", &id]);
+    assert!(!pod.logs.exists());
+    let count = fs::read_to_string(moved.join("main.log")).unwrap().lines().count();
+    let goes_on = wharf_testkit::wait_for(std::time::Duration::from_secs(20), || {
+        fs::read_to_string(moved.join("main.log")).unwrap().lines().count() > count
+    });
+    assert!(goes_on, "the old file is written on");
+    fs::rename(&moved, &pod.logs).unwrap();
+    // Also without a daemon in between.
+    node.daemon.kill().unwrap();
+    let count = fs::read_to_string(&log).unwrap().lines().count();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert!(fs::read_to_string(&log).unwrap().lines().count() > count, "the log waits for the daemon");
+    node.daemon.launch().unwrap();
+    node.ok(&["logs", "-r", &id]);
+    node.ok(&["stop", "-t", "0", &id]);
+    assert!(node.fails(&["logs", "-r", &id]).contains("not running"));
+    node.finish();
+}
