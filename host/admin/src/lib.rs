@@ -1,11 +1,15 @@
-//! What the wharf command line asks the daemon for beside CRI: the plugins and their calls, the import of an image.
+//! What the wharf command line asks the daemon for beside CRI: plugins and their calls, a pull with its
+//! progress, the import of an image, snapshots, and what the node has.
 //!
 //! A service of our own on the daemon's socket. Both ends are one binary, so it is no stable interface.
 #![forbid(unsafe_code)]
 
 mod import_image;
+mod info;
 mod plugins;
+mod pull_image;
 mod service;
+mod snapshots;
 
 /// The generated messages, client and server.
 #[allow(missing_docs, rust_2018_idioms, clippy::all, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
@@ -13,4 +17,7 @@ pub mod proto {
     tonic::include_proto!("wharf.admin.v1");
 }
 
-pub use self::service::service;
+pub use self::{
+    info::NodeInfo,
+    service::{Parts, service},
+};

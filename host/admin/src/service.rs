@@ -1,39 +1,71 @@
 use std::{path::PathBuf, sync::Arc};
 
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use wharf_images::Images;
 use wharf_plugins::Plugins;
+use wharf_snapshots::Snapshots;
 
 use crate::{
-    import_image, plugins,
+    NodeInfo, import_image, info, plugins,
     proto::{
-        ImportImageReply, ImportImageRequest, PluginsReply, PluginsRequest,
+        ImportImageReply, ImportImageRequest, InfoReply, InfoRequest, PluginsReply, PluginsRequest, PullImageReply,
+        PullImageRequest, SnapshotsReply, SnapshotsRequest,
         admin_server::{Admin, AdminServer},
     },
+    pull_image, snapshots,
 };
 
-/// The admin service over these plugins and images. `spool` is a folder of ours on the disk of the images, for an
-/// archive on its way in.
-pub fn service(plugins: Arc<Plugins>, images: Images, spool: PathBuf) -> AdminServer<impl Admin> {
-    AdminServer::new(Service { plugins, images, spool })
+/// What the service works with.
+pub struct Parts {
+    /// The loaded plugins.
+    pub plugins: Arc<Plugins>,
+    /// The images.
+    pub images: Images,
+    /// Their layers, and the roots of containers.
+    pub snapshots: Snapshots,
+    /// A folder of ours on the disk of the images, for an archive on its way in.
+    pub spool: PathBuf,
+    /// What the daemon knows of itself.
+    pub node: NodeInfo,
 }
 
-struct Service {
-    plugins: Arc<Plugins>,
-    images: Images,
-    spool: PathBuf,
+/// The admin service, to be added to a server.
+pub fn service(parts: Parts) -> AdminServer<impl Admin> {
+    AdminServer::new(Service(parts))
 }
+
+struct Service(Parts);
 
 #[tonic::async_trait]
 impl Admin for Service {
+    type PullImageStream = ReceiverStream<Result<PullImageReply, Status>>;
+
     async fn plugins(&self, _: Request<PluginsRequest>) -> Result<Response<PluginsReply>, Status> {
-        Ok(Response::new(plugins::reply(&self.plugins)))
+        Ok(Response::new(plugins::reply(&self.0.plugins)))
     }
 
     async fn import_image(
         &self,
         request: Request<Streaming<ImportImageRequest>>,
     ) -> Result<Response<ImportImageReply>, Status> {
-        import_image::import(&self.images, &self.spool, request.into_inner()).await.map(Response::new)
+        import_image::import(&self.0.images, &self.0.spool, request.into_inner()).await.map(Response::new)
     }
+
+    async fn pull_image(&self, request: Request<PullImageRequest>) -> Result<Response<Self::PullImageStream>, Status> {
+        pull_image::pull(self.0.images.clone(), request.into_inner()).map(Response::new)
+    }
+
+    async fn snapshots(&self, request: Request<SnapshotsRequest>) -> Result<Response<SnapshotsReply>, Status> {
+        snapshots::list(&self.0.snapshots, &request.into_inner()).await.map(Response::new)
+    }
+
+    async fn info(&self, _: Request<InfoRequest>) -> Result<Response<InfoReply>, Status> {
+        info::reply(&self.0.node, &self.0.plugins).await.map(Response::new)
+    }
+}
+
+/// The containerd namespace that is meant.
+pub(crate) fn namespace(named: &str) -> &str {
+    if named.is_empty() { "k8s.io" } else { named }
 }

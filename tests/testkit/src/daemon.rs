@@ -151,7 +151,8 @@ impl Daemon {
     /// A command line of `wharf` for this daemon: `wharf image import FILE` and the like.
     pub fn wharf(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.wharf);
-        command.args(arguments).arg("--socket").arg(self.socket()).stdin(Stdio::null());
+        // Not as a flag: some verbs have none, and what stands behind `exec` is the command's.
+        command.args(arguments).env("WHARF_SOCKET", self.socket()).stdin(Stdio::null());
         command
     }
 

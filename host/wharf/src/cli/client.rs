@@ -1,35 +1,55 @@
 use std::{future::Future, path::Path, time::Duration};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Error, Result};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint};
 use wharf_admin::proto::admin_client::AdminClient;
-use wharf_api::cri::{VersionRequest, runtime_service_client::RuntimeServiceClient};
+use wharf_api::cri::{
+    VersionRequest, image_service_client::ImageServiceClient, runtime_service_client::RuntimeServiceClient,
+};
+
+use super::exit::{NoDaemon, Said};
 
 /// How long a daemon that listens may take to accept.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// The longest answer that is taken, bytes: that of a node with many containers.
+const LONGEST: usize = 64 << 20;
+
 /// Runs one client call on a runtime of its own.
 pub(super) fn block_on<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(call)
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let done = runtime.block_on(call);
+    // A thread may wait for standard input for ever.
+    runtime.shutdown_background();
+    done
 }
 
 /// A client of the daemon's admin service.
 pub(super) async fn admin(socket: &Path) -> Result<AdminClient<Channel>> {
-    Ok(AdminClient::new(connect(socket).await?))
+    Ok(AdminClient::new(connect(socket).await?).max_decoding_message_size(LONGEST))
+}
+
+/// A client of CRI's runtime service.
+pub(super) async fn runtime(socket: &Path) -> Result<RuntimeServiceClient<Channel>> {
+    Ok(RuntimeServiceClient::new(connect(socket).await?).max_decoding_message_size(LONGEST))
+}
+
+/// A client of CRI's image service.
+pub(super) async fn images(socket: &Path) -> Result<ImageServiceClient<Channel>> {
+    Ok(ImageServiceClient::new(connect(socket).await?).max_decoding_message_size(LONGEST))
 }
 
 /// What the daemon says of itself.
 pub(super) async fn daemon_version(socket: &Path) -> Result<String> {
-    let mut cri = RuntimeServiceClient::new(connect(socket).await?);
-    let version = cri.version(VersionRequest::default()).await.map_err(said)?.into_inner();
+    let version = runtime(socket).await?.version(VersionRequest::default()).await.map_err(said)?.into_inner();
     Ok(format!("{} {} (CRI {})", version.runtime_name, version.runtime_version, version.runtime_api_version))
 }
 
 /// A failed call in the daemon's own words.
-pub(super) fn said(status: tonic::Status) -> anyhow::Error {
-    anyhow!("{}", status.message())
+pub(super) fn said(status: tonic::Status) -> Error {
+    Said(status).into()
 }
 
 async fn connect(socket: &Path) -> Result<Channel> {
@@ -40,11 +60,20 @@ async fn connect(socket: &Path) -> Result<Channel> {
         let path = path.clone();
         async move { UnixStream::connect(path).await.map(TokioIo::new) }
     });
-    let channel = endpoint.connect_with_connector(connector).await;
-    channel.with_context(|| {
-        format!(
-            "no daemon answers on {}; is it running? (`wharf daemon`, or name its socket with --socket)",
+    endpoint.connect_with_connector(connector).await.map_err(|error| {
+        let cause = deepest(&error);
+        NoDaemon(format!(
+            "no daemon answers on {}: {cause} (is it running? `wharf daemon`, or name its socket with --socket)",
             socket.display()
-        )
+        ))
+        .into()
     })
+}
+
+fn deepest<'e>(error: &'e (dyn std::error::Error + 'static)) -> &'e (dyn std::error::Error + 'static) {
+    let mut deepest = error;
+    while let Some(deeper) = deepest.source() {
+        deepest = deeper;
+    }
+    deepest
 }

@@ -1,9 +1,22 @@
 //! The command line: one verb a file.
 
 mod client;
+mod completions;
 mod config;
+mod exec;
+mod exit;
 mod image;
+mod images;
+mod info;
+mod inspect;
+mod logs;
 mod plugin;
+mod pods;
+mod ps;
+mod pull;
+mod rmi;
+mod snapshots;
+mod table;
 mod version;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -14,7 +27,7 @@ use crate::daemon;
 
 /// Container runtime with Wasm plugins: daemon and command line.
 #[derive(Parser)]
-#[command(name = "wharf", version, propagate_version = true)]
+#[command(name = "wharf", version, propagate_version = true, after_help = exit::HELP)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -24,6 +37,26 @@ struct Cli {
 enum Verb {
     /// Serve CRI until told to stop; containers go on without the daemon
     Daemon(daemon::Flags),
+    /// Pull an image, with a bar a layer
+    Pull(pull::Flags),
+    /// List images
+    Images(images::Flags),
+    /// Remove images, each with all its tags
+    Rmi(rmi::Flags),
+    /// List containers
+    Ps(ps::Flags),
+    /// List pods
+    Pods(pods::Flags),
+    /// Print a container's log
+    Logs(logs::Flags),
+    /// Run a command in a running container
+    Exec(exec::Flags),
+    /// Show all that is known of a container, pod or image, as JSON
+    Inspect(inspect::Flags),
+    /// List snapshots: layers of images, roots of containers
+    Snapshots(snapshots::Flags),
+    /// Show the daemon, what this node has, what it lacks and what that costs
+    Info(info::Flags),
     /// Show or check the configuration
     #[command(subcommand)]
     Config(config::Verb),
@@ -34,7 +67,9 @@ enum Verb {
     #[command(subcommand)]
     Plugin(plugin::Verb),
     /// Versions of this binary and of the daemon
-    Version(Endpoint),
+    Version(version::Flags),
+    /// Print a shell's completions
+    Completions(completions::Flags),
 }
 
 /// Where the daemon listens.
@@ -45,20 +80,28 @@ struct Endpoint {
     socket: PathBuf,
 }
 
-/// Runs the verb; errors go to standard error in one line, and the exit code is 1.
+/// Runs the verb; errors go to standard error in one line, and the exit code tells what sort they are of.
 pub(crate) fn run() -> ExitCode {
     let done = match Cli::parse().verb {
         Verb::Daemon(flags) => daemon::run(flags),
         Verb::Config(verb) => config::run(verb),
         Verb::Image(verb) => image::run(verb),
         Verb::Plugin(verb) => plugin::run(verb),
-        Verb::Version(endpoint) => version::run(&endpoint),
+        Verb::Pull(flags) => pull::run(flags),
+        Verb::Images(flags) => images::run(flags),
+        Verb::Rmi(flags) => rmi::run(flags),
+        Verb::Ps(flags) => ps::run(flags),
+        Verb::Pods(flags) => pods::run(&flags),
+        Verb::Logs(flags) => logs::run(flags),
+        Verb::Exec(flags) => exec::run(flags),
+        Verb::Inspect(flags) => inspect::run(&flags),
+        Verb::Snapshots(flags) => snapshots::run(flags),
+        Verb::Info(flags) => info::run(&flags),
+        Verb::Version(flags) => version::run(&flags),
+        Verb::Completions(flags) => completions::run(&flags),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("wharf: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => exit::report(&error),
     }
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use wharf_admin::proto::{PluginsReply, PluginsRequest};
 use wharf_plugins::Inspection;
 
-use super::{Endpoint, client};
+use super::{Endpoint, client, table::table};
 use crate::config::{self, Config};
 
 #[derive(Subcommand)]
@@ -121,13 +121,6 @@ fn inspection_json(seen: &Inspection) -> serde_json::Value {
         "powers": seen.powers, "asks": seen.asks, "abilities": seen.abilities, "wasi": seen.wasi,
         "configSchema": seen.config_schema, "extra": seen.extra,
     })
-}
-
-fn table<const N: usize>(header: [&str; N]) -> Table {
-    let mut table = Table::new();
-    *table.style_mut() = presets::NOTHING;
-    table.set_header(header);
-    table
 }
 
 fn time(nanos: u64) -> String {

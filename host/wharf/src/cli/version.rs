@@ -1,13 +1,30 @@
 use anyhow::Result;
+use serde_json::json;
 
 use super::{Endpoint, client};
 
-pub(super) fn run(endpoint: &Endpoint) -> Result<()> {
-    println!("wharf    {}", env!("CARGO_PKG_VERSION"));
-    let answer = client::block_on(client::daemon_version(&endpoint.socket));
-    match answer {
-        Ok(version) => println!("daemon   {version}"),
-        Err(error) => println!("daemon   {error:#}"),
+#[derive(clap::Args)]
+pub(super) struct Flags {
+    /// For programs
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    endpoint: Endpoint,
+}
+
+/// A daemon that does not answer is no failure: the binary's own version is known.
+pub(super) fn run(flags: &Flags) -> Result<()> {
+    let own = env!("CARGO_PKG_VERSION");
+    let daemon = client::block_on(client::daemon_version(&flags.endpoint.socket));
+    if flags.json {
+        let (version, error) = match daemon {
+            Ok(version) => (Some(version), None),
+            Err(error) => (None, Some(format!("{error:#}"))),
+        };
+        println!("{:#}", json!({ "wharf": own, "daemon": version, "daemonError": error }));
+        return Ok(());
     }
+    println!("wharf    {own}");
+    println!("daemon   {}", daemon.unwrap_or_else(|error| format!("{error:#}")));
     Ok(())
 }

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use sd_notify::NotifyState;
 use tokio::net::UnixListener;
 use tokio_stream::wrappers::UnixListenerStream;
+use wharf_admin::NodeInfo;
 use wharf_cri::CriConfig;
 use wharf_streaming::{Server, StreamingConfig};
 
@@ -40,7 +41,13 @@ pub(super) async fn serve(config: Config) -> Result<()> {
     let router = tonic::transport::Server::builder()
         .add_service(wharf_cri::runtime_service(cri.clone(), pods.clone(), images.clone(), streaming.clone()))
         .add_service(wharf_cri::image_service(cri, pods, images.clone()))
-        .add_service(wharf_admin::service(plugins, images, dirs.spool));
+        .add_service(wharf_admin::service(wharf_admin::Parts {
+            plugins,
+            images,
+            snapshots: snapshots.clone(),
+            spool: dirs.spool,
+            node: node_info(&config, &socket, &streaming),
+        }));
     let streaming = streaming.address();
     tracing::info!(socket = %socket.display(), root = %config.root.display(), %streaming, "ready");
     notify(&[NotifyState::Ready]);
@@ -66,6 +73,19 @@ pub(super) async fn serve(config: Config) -> Result<()> {
         remove(path)?;
     }
     Ok(())
+}
+
+fn node_info(config: &Config, socket: &Path, streaming: &Server) -> NodeInfo {
+    let facts = [
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("root", config.root.display().to_string()),
+        ("state", config.state.display().to_string()),
+        ("socket", socket.display().to_string()),
+        ("streaming", streaming.address().to_string()),
+        ("snapshotter", config.snapshotter.name.clone()),
+        ("cgroup parent", config.cri.cgroup_parent.clone()),
+    ];
+    NodeInfo { facts: facts.map(|(name, value)| (name.to_owned(), value)).into() }
 }
 
 fn streaming_config(config: &Config) -> StreamingConfig {

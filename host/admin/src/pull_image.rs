@@ -1,0 +1,80 @@
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+use wharf_cri::to_status;
+use wharf_images::{Images, LayerState, Progress};
+use wharf_registry::{Auth, Reference};
+
+use crate::{
+    proto::{LayerProgress, PullImageReply, PullImageRequest},
+    service::namespace,
+};
+
+/// Messages that may wait for a slow client; newer ones take the place of those that would have to wait longer.
+const QUEUE: usize = 4;
+
+type Replies = mpsc::Sender<Result<PullImageReply, Status>>;
+
+/// Pulls in the background. A client that goes away leaves the pull to others who wait for it, if there are any.
+pub(crate) fn pull(
+    images: Images,
+    request: PullImageRequest,
+) -> Result<ReceiverStream<Result<PullImageReply, Status>>, Status> {
+    let reference: Reference = request.image.parse().map_err(|error| to_status(&error))?;
+    let (replies, receiver) = mpsc::channel(QUEUE);
+    tokio::spawn(async move {
+        tokio::select! {
+            () = run(images, &request, reference, &replies) => {}
+            () = replies.closed() => {}
+        }
+    });
+    Ok(ReceiverStream::new(receiver))
+}
+
+async fn run(images: Images, request: &PullImageRequest, reference: Reference, replies: &Replies) {
+    let (told, mut progress) = watch::channel(Progress::default());
+    let auth = (!request.username.is_empty()).then(|| Auth {
+        username: request.username.clone(),
+        password: request.password.clone(),
+        ..Auth::default()
+    });
+    let pulling = images.pull(namespace(&request.namespace), &reference, auth, Some(told));
+    tokio::pin!(pulling);
+    let mut watching = true;
+    let pulled = loop {
+        tokio::select! {
+            pulled = &mut pulling => break pulled,
+            changed = progress.changed(), if watching => match changed {
+                Ok(()) => {
+                    let reply = reply(&progress.borrow_and_update());
+                    if replies.send(Ok(reply)).await.is_err() {
+                        return;
+                    }
+                }
+                Err(_) => watching = false,
+            },
+        }
+    };
+    let last = match pulled {
+        Ok(image) => Ok(PullImageReply { image_id: image.id, ..reply(&progress.borrow()) }),
+        Err(error) => Err(to_status(&error)),
+    };
+    // A client that has gone needs no answer.
+    let _ = replies.send(last).await;
+}
+
+fn reply(progress: &Progress) -> PullImageReply {
+    let layers = progress.layers.iter().map(|layer| LayerProgress {
+        digest: layer.digest.clone(),
+        done: layer.done,
+        total: layer.total,
+        state: match layer.state {
+            LayerState::Waiting => "waiting",
+            LayerState::Downloading => "downloading",
+            LayerState::Unpacked => "unpacked",
+            LayerState::Done => "done",
+        }
+        .to_owned(),
+    });
+    PullImageReply { layers: layers.collect(), image_id: String::new() }
+}

@@ -1,0 +1,68 @@
+//! `wharf exec`: a command in a running container, its streams ours.
+
+mod session;
+mod terminal;
+
+use std::io::IsTerminal as _;
+
+use anyhow::{Context as _, Result, ensure};
+use wharf_api::cri::ExecRequest;
+
+use super::{
+    Endpoint, client,
+    exit::{self, Command},
+};
+use terminal::RawMode;
+
+#[derive(clap::Args)]
+pub(super) struct Flags {
+    /// Hand standard input on
+    #[arg(long, short)]
+    interactive: bool,
+    /// Give the command a terminal
+    #[arg(long, short)]
+    tty: bool,
+    /// The container, or the beginning of its id
+    container: String,
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<String>,
+    #[command(flatten)]
+    endpoint: Endpoint,
+}
+
+/// Ends with the command's own exit code; 125 where it could not be run.
+pub(super) fn run(flags: Flags) -> Result<()> {
+    let code = client::block_on(exec(flags));
+    match code {
+        Ok(0) => Ok(()),
+        Ok(code) => Err(Command(code).into()),
+        Err(error) => {
+            // Who has no daemon, or no container, hears that.
+            if exit::code(&error) == exit::FAILED {
+                eprintln!("wharf: {error:#}");
+                return Err(Command(i32::from(exit::EXEC_FAILED)).into());
+            }
+            Err(error)
+        }
+    }
+}
+
+async fn exec(flags: Flags) -> Result<i32> {
+    if flags.tty {
+        ensure!(!flags.interactive || std::io::stdin().is_terminal(), "--tty: standard input is no terminal");
+    }
+    let request = ExecRequest {
+        container_id: flags.container.clone(),
+        cmd: flags.command,
+        tty: flags.tty,
+        stdin: flags.interactive,
+        stdout: true,
+        stderr: !flags.tty,
+    };
+    let mut client = client::runtime(&flags.endpoint.socket).await?;
+    let url = client.exec(request).await.map_err(client::said)?.into_inner().url;
+    // Given back however this ends.
+    let _raw = (flags.tty && flags.interactive).then(RawMode::enter).transpose()?;
+    session::run(&url, flags.interactive, flags.tty).await.with_context(|| format!("exec in {}", flags.container))
+}

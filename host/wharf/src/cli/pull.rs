@@ -1,0 +1,104 @@
+use std::{collections::BTreeMap, io::IsTerminal as _};
+
+use anyhow::{Context as _, Result, bail};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde_json::json;
+use wharf_admin::proto::{LayerProgress, PullImageRequest};
+
+use super::{Endpoint, client, table::short};
+
+#[derive(clap::Args)]
+pub(super) struct Flags {
+    /// The image's name, as in docker.io/library/busybox:1
+    image: String,
+    /// user:password; else those of the node's configuration
+    #[arg(long, env = "WHARF_CREDS", hide_env_values = true)]
+    creds: Option<String>,
+    /// The containerd namespace; k8s.io is the one that the kubelet and crictl see
+    #[arg(long, short, default_value = "k8s.io")]
+    namespace: String,
+    /// Print the id alone
+    #[arg(long, short)]
+    quiet: bool,
+    /// For programs
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    endpoint: Endpoint,
+}
+
+pub(super) fn run(flags: Flags) -> Result<()> {
+    client::block_on(pull(flags))
+}
+
+async fn pull(flags: Flags) -> Result<()> {
+    let Flags { image, creds, namespace, quiet, json, endpoint } = flags;
+    let (username, password) = match creds.as_deref().map(|creds| creds.split_once(':')) {
+        None => ("", ""),
+        Some(Some(pair)) => pair,
+        Some(None) => bail!("--creds: not user:password"),
+    };
+    let request = PullImageRequest {
+        image: image.clone(),
+        namespace,
+        username: username.to_owned(),
+        password: password.to_owned(),
+    };
+    let mut admin = client::admin(&endpoint.socket).await?;
+    let pulling = async {
+        let mut replies = admin.pull_image(request).await.map_err(client::said)?.into_inner();
+        // A bar a layer for people; a log of a build needs none.
+        let mut bars = (!quiet && !json && std::io::stderr().is_terminal()).then(Bars::new);
+        let mut id = String::new();
+        while let Some(reply) = replies.message().await.map_err(client::said)? {
+            if let Some(bars) = &mut bars {
+                bars.show(&reply.layers);
+            }
+            id = reply.image_id;
+        }
+        if id.is_empty() {
+            bail!("the daemon broke off");
+        }
+        anyhow::Ok(id)
+    };
+    let id = pulling.await.with_context(|| format!("pull {image}"))?;
+    match (json, quiet) {
+        (true, _) => println!("{:#}", json!({ "image": image, "id": id })),
+        (false, true) => println!("{id}"),
+        (false, false) => println!("{image}: {id}"),
+    }
+    Ok(())
+}
+
+/// A bar a layer.
+struct Bars {
+    all: MultiProgress,
+    by_digest: BTreeMap<String, ProgressBar>,
+}
+
+// === impl Bars ===
+
+impl Bars {
+    fn new() -> Self {
+        Self { all: MultiProgress::new(), by_digest: BTreeMap::new() }
+    }
+
+    fn show(&mut self, layers: &[LayerProgress]) {
+        for layer in layers {
+            let bar = self.by_digest.entry(layer.digest.clone()).or_insert_with(|| {
+                let bar = self.all.add(ProgressBar::new(layer.total));
+                let style = ProgressStyle::with_template("{prefix} {msg:11} [{bar:30}] {bytes:>10}/{total_bytes}");
+                // The template is ours and good; else the library's own does.
+                bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+                bar.set_prefix(short(&layer.digest));
+                bar
+            });
+            bar.set_length(layer.total);
+            bar.set_position(layer.done);
+            bar.set_message(layer.state.clone());
+            if layer.state == "done" && !bar.is_finished() {
+                bar.finish_with_message("done");
+            }
+        }
+    }
+}

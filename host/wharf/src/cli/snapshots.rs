@@ -1,0 +1,56 @@
+use anyhow::Result;
+use serde_json::json;
+use wharf_admin::proto::{Snapshot, SnapshotsRequest};
+
+use super::{
+    Endpoint, client,
+    table::{ago, short, size, table},
+};
+
+#[derive(clap::Args)]
+pub(super) struct Flags {
+    /// The containerd namespace; k8s.io is the one that the kubelet and crictl see
+    #[arg(long, short, default_value = "k8s.io")]
+    namespace: String,
+    /// For programs
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    endpoint: Endpoint,
+}
+
+pub(super) fn run(flags: Flags) -> Result<()> {
+    client::block_on(list(flags))
+}
+
+async fn list(flags: Flags) -> Result<()> {
+    let mut admin = client::admin(&flags.endpoint.socket).await?;
+    let request = SnapshotsRequest { namespace: flags.namespace };
+    let reply = admin.snapshots(request).await.map_err(client::said)?.into_inner();
+    if flags.json {
+        let all: Vec<_> = reply.snapshots.iter().map(to_json).collect();
+        println!("{:#}", json!({ "snapshotter": reply.snapshotter, "snapshots": all }));
+        return Ok(());
+    }
+    let mut rows = table(["KEY", "PARENT", "KIND", "SIZE", "FILES", "CREATED", "STATE"]);
+    for snapshot in &reply.snapshots {
+        rows.add_row([
+            short(&snapshot.key),
+            short(&snapshot.parent),
+            snapshot.kind.clone(),
+            size(snapshot.bytes),
+            snapshot.inodes.to_string(),
+            ago(snapshot.created),
+            if snapshot.broken.is_empty() { "good".to_owned() } else { format!("broken: {}", snapshot.broken) },
+        ]);
+    }
+    println!("{rows}");
+    Ok(())
+}
+
+fn to_json(snapshot: &Snapshot) -> serde_json::Value {
+    json!({
+        "key": snapshot.key, "parent": snapshot.parent, "kind": snapshot.kind, "bytes": snapshot.bytes,
+        "inodes": snapshot.inodes, "createdAt": snapshot.created, "broken": snapshot.broken,
+    })
+}

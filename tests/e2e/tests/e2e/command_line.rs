@@ -1,0 +1,198 @@
+//! `wharf`'s own verbs, as people type them.
+
+use std::{
+    io::{Read as _, Write as _},
+    process::{Output, Stdio},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use wharf_e2e::Node;
+
+use crate::terminal::Terminal;
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+fn wharf(node: &Node, arguments: &[&str]) -> Output {
+    node.daemon.wharf(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+fn ok(node: &Node, arguments: &[&str]) -> String {
+    let out = wharf(node, arguments);
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(out.status.success(), "wharf {arguments:?}: {}{text}", String::from_utf8_lossy(&out.stderr));
+    text
+}
+
+fn json(node: &Node, arguments: &[&str]) -> Value {
+    serde_json::from_str(&ok(node, arguments)).unwrap()
+}
+
+/// Its exit code and what it said.
+fn fails(node: &Node, arguments: &[&str]) -> (i32, String) {
+    let out = wharf(node, arguments);
+    assert!(!out.status.success(), "wharf {arguments:?}");
+    (out.status.code().unwrap(), String::from_utf8_lossy(&out.stderr).into_owned())
+}
+
+#[test]
+fn images_are_pulled_listed_inspected_and_removed() {
+    let Some(node) = Node::empty() else { return };
+    let image = Node::image();
+    let pulled = ok(&node, &["pull", &image]);
+    assert!(pulled.starts_with(&format!("{image}: sha256:")), "{pulled}");
+    let listed = json(&node, &["images", "--json"]);
+    assert_eq!(listed[0]["tags"], json!([image]));
+    let id = listed[0]["id"].as_str().unwrap();
+    assert_eq!(json(&node, &["pull", "--json", &image])["id"], id);
+    let table = ok(&node, &["images"]);
+    assert!(table.starts_with("IMAGE") || table.trim_start().starts_with("IMAGE"), "{table}");
+    assert!(table.contains("images.test/busybox") && table.contains(&id[7..20]), "{table}");
+    assert_eq!(ok(&node, &["images", "-q"]).trim(), id);
+    assert_eq!(json(&node, &["inspect", &image])["type"], "image");
+    let snapshots = json(&node, &["snapshots", "--json"]);
+    let layers = snapshots["snapshots"].as_array().unwrap();
+    assert!(!layers.is_empty() && layers.iter().all(|layer| layer["kind"] == "committed"), "{snapshots}");
+    assert!(ok(&node, &["snapshots"]).contains("committed"));
+    assert_eq!(ok(&node, &["rmi", &image]).trim(), image);
+    assert_eq!(json(&node, &["images", "--json"]), json!([]));
+    let (code, said) = fails(&node, &["rmi", &image]);
+    assert_eq!(code, 4, "{said}");
+    ok(&node, &["rmi", "--force", &image]);
+    let (code, said) = fails(&node, &["pull", "images.test/nothing:here"]);
+    assert!(code != 0 && said.contains("pull images.test/nothing:here"), "{said}");
+    node.finish();
+}
+
+#[test]
+fn on_a_terminal_a_pull_has_a_bar_a_layer() {
+    let Some(node) = Node::empty() else { return };
+    let image = Node::image();
+    let mut terminal = Terminal::open(40, 120);
+    let mut child = terminal.run(&mut node.daemon.wharf(&["pull", &image]));
+    assert!(child.wait().unwrap().success(), "{}", terminal.text());
+    assert!(terminal.seen_within("done", DEADLINE) && terminal.text().contains('['), "{}", terminal.text());
+    node.finish();
+}
+
+#[test]
+fn pods_and_containers_are_listed_and_inspected() {
+    let Some(node) = Node::start() else { return };
+    let pod = node.pod("listed");
+    let running = node.run(&pod, "main", "sleep 1000");
+    let ended = node.run(&pod, "done", "exit 3");
+    node.exit_code(&ended);
+    let pods = json(&node, &["pods", "--json"]);
+    assert_eq!((&pods[0]["id"], &pods[0]["state"]), (&json!(pod.id), &json!("ready")));
+    assert!(ok(&node, &["pods"]).contains("listed"));
+    let shown = json(&node, &["ps", "--json"]);
+    assert_eq!(shown.as_array().unwrap().len(), 1);
+    assert_eq!((&shown[0]["id"], &shown[0]["state"]), (&json!(running), &json!("running")));
+    let all = ok(&node, &["ps", "-a"]);
+    assert!(all.contains("exited") && all.contains("running") && all.contains("listed"), "{all}");
+    assert_eq!(ok(&node, &["ps", "-aq", "--pod", &pod.id]).lines().count(), 2);
+    let inspected = json(&node, &["inspect", &running[..12]]);
+    assert_eq!((&inspected["type"], &inspected["status"]["id"]), (&json!("container"), &json!(running)));
+    assert!(inspected["info"]["pid"].as_i64().unwrap() > 1);
+    assert_eq!(json(&node, &["inspect", &pod.id])["type"], "pod");
+    let (code, said) = fails(&node, &["inspect", "nothing"]);
+    assert!(code == 4 && said.contains("nothing"), "{said}");
+    node.finish();
+}
+
+#[test]
+fn logs_are_shown_from_the_end_by_time_and_as_they_come() {
+    let Some(node) = Node::start() else { return };
+    let pod = node.pod("logs");
+    let id = node.run(&pod, "main", "for n in 1 2 3 4; do echo line $n; done; echo problem >&2; sleep 0.2; echo last");
+    node.exit_code(&id);
+    let out = wharf(&node, &["logs", &id]);
+    assert_eq!(String::from_utf8_lossy(&out.stdout), "line 1\nline 2\nline 3\nline 4\nlast\n");
+    assert_eq!(String::from_utf8_lossy(&out.stderr), "problem\n");
+    assert_eq!(ok(&node, &["logs", "-n", "1", &id]), "last\n");
+    assert_eq!(ok(&node, &["logs", "--tail", "0", &id]), "");
+    assert_eq!(ok(&node, &["logs", "--since", "2099-01-01T00:00:00Z", &id]), "");
+    assert_eq!(ok(&node, &["logs", "--since", "1h", "-n", "1", &id]), "last\n");
+    let timed = ok(&node, &["logs", "-t", "-n", "1", &id]);
+    assert!(timed.ends_with("Z last\n") && timed.starts_with("20"), "{timed}");
+
+    let long = node.run(&pod, "long", "read x; echo never");
+    assert_eq!(ok(&node, &["logs", "-f", &long]), "never\n", "its input is empty: it ends at once");
+    let slow = node.run(&pod, "slow", "for n in 1 2 3; do echo part $n; sleep 0.4; done");
+    let mut follow = node.daemon.wharf(&["logs", "-f", &slow]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut text = String::new();
+    follow.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    assert!(follow.wait().unwrap().success());
+    assert_eq!(text, "part 1\npart 2\npart 3\n");
+    let (code, said) = fails(&node, &["logs", "nothing"]);
+    assert!(code == 4, "{said}");
+    node.finish();
+}
+
+#[test]
+fn exec_hands_streams_and_exit_codes_on() {
+    let Some(node) = Node::start() else { return };
+    let pod = node.pod("exec");
+    let id = node.run(&pod, "main", "sleep 1000");
+    let out = wharf(&node, &["exec", &id, "sh", "-c", "echo out; echo err >&2; exit 42"]);
+    assert_eq!(String::from_utf8_lossy(&out.stdout), "out\n");
+    assert_eq!((String::from_utf8_lossy(&out.stderr).as_ref(), out.status.code()), ("err\n", Some(42)));
+    let mut cat = node.daemon.wharf(&["exec", "-i", &id, "cat"]);
+    let mut cat = cat.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    cat.stdin.take().unwrap().write_all(b"through\n").unwrap();
+    let out = cat.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&out.stdout), "through\n");
+    let mut terminal = Terminal::open(33, 99);
+    let mut child = terminal.run(&mut node.daemon.wharf(&["exec", "-it", &id, "sh"]));
+    terminal.wait("# ");
+    terminal.say("stty size; exit 9\n");
+    terminal.wait("33 99");
+    assert_eq!(child.wait().unwrap().code(), Some(9), "{}", terminal.text());
+    let (code, said) = fails(&node, &["exec", &id, "/no/such"]);
+    assert!(code == 125 && said.contains("no such file or directory"), "{code}: {said}");
+    let (code, said) = fails(&node, &["exec", "nothing", "true"]);
+    assert!(code == 4, "{said}");
+    node.finish();
+}
+
+#[test]
+fn the_node_is_explained() {
+    let Some(node) = Node::empty() else { return };
+    let info = json(&node, &["info", "--json"]);
+    assert_eq!(info["facts"]["socket"], json!(node.daemon.socket()));
+    assert!(info["facts"]["cgroups"].as_str().is_some_and(|mode| !mode.is_empty()), "{info}");
+    let overlay = info["features"].as_array().unwrap().iter().find(|feature| feature["name"] == "overlayfs").unwrap();
+    assert_eq!(overlay["there"], true);
+    let text = ok(&node, &["info"]);
+    assert!(text.contains("This node has:") && text.contains("overlayfs"), "{text}");
+    assert!(ok(&node, &["version"]).contains("CRI v1"));
+    node.finish();
+}
+
+#[test]
+fn without_a_daemon_the_socket_is_named() {
+    let Some(node) = Node::empty() else { return };
+    for verb in [&["ps"][..], &["images"], &["pull", "x"], &["logs", "x"], &["exec", "x", "true"], &["info"]] {
+        let mut arguments = vec![verb[0], "--socket", "/run/wharf-no-such.sock"];
+        arguments.extend(&verb[1..]);
+        let out = std::process::Command::new(wharf_testkit::Daemon::bin_dir().unwrap().join("wharf"))
+            .args(&arguments)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(3), "{arguments:?}: {said}");
+        assert!(said.contains("/run/wharf-no-such.sock") && said.contains("is it running"), "{said}");
+    }
+    node.finish();
+}
+
+#[test]
+fn shells_get_their_completions() {
+    let Some(node) = Node::empty() else { return };
+    for shell in ["bash", "zsh", "fish"] {
+        let script = wharf(&node, &["completions", shell]);
+        let text = String::from_utf8_lossy(&script.stdout);
+        assert!(script.status.success() && text.contains("snapshots"), "{shell}: {text}");
+    }
+    node.finish();
+}
