@@ -1,4 +1,4 @@
-use std::pin::Pin;
+use std::{ops::Range, pin::Pin};
 
 use bytes::Bytes;
 use futures::{Stream, stream};
@@ -9,7 +9,7 @@ use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use crate::{
     Auth, Client, Reference,
-    client::{Ask, range_from},
+    client::{Ask, range},
     digest::sha256_of,
     fallback::{self, Failure},
     hosts::Endpoint,
@@ -18,6 +18,14 @@ use crate::{
 
 /// The bytes of one blob in order. Dropping it closes the connection.
 pub type BlobStream = Pin<Box<dyn Stream<Item = Result<Bytes>> + Send>>;
+
+/// A part of a blob as it comes.
+pub struct BlobPart {
+    /// Its bytes, in order.
+    pub stream: BlobStream,
+    /// Where they end: where it was asked, or at the end of the blob where the host knows no ranges.
+    pub end: u64,
+}
 
 /// A download under way.
 struct Download {
@@ -30,6 +38,7 @@ struct Download {
     /// The hosts that fell silent or stayed broken: not asked again for this blob.
     given_up: Vec<usize>,
     offset: u64,
+    end: u64,
     failures: u32,
     source: Option<Source>,
 }
@@ -41,6 +50,8 @@ struct Source {
     endpoint: usize,
     /// Bytes at its start that are here already: a host that knows no ranges sends all again.
     skip: u64,
+    /// Whether it is only what was asked for, not the whole blob.
+    ranged: bool,
 }
 
 pub(crate) async fn open(
@@ -48,7 +59,8 @@ pub(crate) async fn open(
     reference: Reference,
     descriptor: Descriptor,
     auth: Option<Auth>,
-) -> Result<BlobStream> {
+    part: Range<u64>,
+) -> Result<BlobPart> {
     let what = || format!("{}: get blob {}", reference.name(), descriptor.digest());
     sha256_of(descriptor.digest()).step(what)?;
     let endpoints: Vec<Endpoint> =
@@ -62,14 +74,21 @@ pub(crate) async fn open(
         object,
         endpoints,
         given_up: Vec::new(),
-        offset: 0,
+        offset: part.start,
+        end: part.end,
         failures: 0,
         source: None,
     };
-    download.source = Some(download.connect().await?);
-    Ok(Box::pin(stream::try_unfold(download, |mut download| async move {
+    let source = download.connect().await?;
+    if !source.ranged {
+        download.end = download.descriptor.size();
+    }
+    download.source = Some(source);
+    let end = download.end;
+    let stream = stream::try_unfold(download, |mut download| async move {
         Ok(download.next().await?.map(|chunk| (chunk, download)))
-    })))
+    });
+    Ok(BlobPart { stream: Box::pin(stream), end })
 }
 
 // === impl Download ===
@@ -77,14 +96,21 @@ pub(crate) async fn open(
 impl Download {
     async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
+            let is_part = self.end < self.descriptor.size();
             let mut source = match self.source.take() {
+                // Of a part no more is read than was asked for, whatever follows.
+                _ if is_part && self.offset == self.end => return Ok(None),
                 Some(source) => source,
-                None if self.offset == self.descriptor.size() => return Ok(None),
+                None if self.offset == self.end => return Ok(None),
                 None => self.connect().await?,
             };
             match next_chunk(&source.transport, &mut source.response).await {
                 Ok(Some(chunk)) => {
-                    let chunk = skipped(chunk, &mut source.skip);
+                    let mut chunk = skipped(chunk, &mut source.skip);
+                    if is_part {
+                        let left = usize::try_from(self.end - self.offset).unwrap_or(usize::MAX);
+                        chunk.truncate(left);
+                    }
                     if self.offset + chunk.len() as u64 > self.descriptor.size() {
                         let text = format!("is longer than the {} bytes of its descriptor", self.descriptor.size());
                         return Err(self.error(source.endpoint, Error::new(Kind::DataLoss, text)));
@@ -96,9 +122,9 @@ impl Download {
                         return Ok(Some(chunk));
                     }
                 }
-                Ok(None) if self.offset == self.descriptor.size() => return Ok(None),
+                Ok(None) if self.offset == self.end => return Ok(None),
                 Ok(None) => {
-                    let text = format!("ended after {} of {} bytes", self.offset, self.descriptor.size());
+                    let text = format!("ended after {} of {} bytes", self.offset, self.end);
                     self.broken(source.endpoint, Error::new(Kind::Unavailable, text)).await?;
                 }
                 Err(error) => self.broken(source.endpoint, error).await?,
@@ -129,8 +155,10 @@ impl Download {
         let what = format!("{}: get blob {}", self.reference.name(), self.descriptor.digest());
         let hosts = self.usable();
         fallback::first(self.client.config(), &what, hosts, |endpoint| async move {
-            let (response, transport, skip) = self.request(endpoint).await?;
-            Ok(Source { response, transport, endpoint: self.index_of(endpoint), skip })
+            let (response, transport) = self.request(endpoint).await?;
+            let ranged = response.status() == StatusCode::PARTIAL_CONTENT;
+            let skip = if ranged { 0 } else { self.offset };
+            Ok(Source { response, transport, endpoint: self.index_of(endpoint), skip, ranged })
         })
         .await
     }
@@ -148,22 +176,27 @@ impl Download {
         self.endpoints.iter().position(|each| std::ptr::eq(each, endpoint)).unwrap_or_default()
     }
 
-    async fn request(&self, endpoint: &Endpoint) -> Result<(Response, Transport, u64), Failure> {
-        let ask = Ask { method: Method::GET, object: &self.object, headers: range_from(self.offset)?, verified: true };
-        let (response, transport) = self.client.ask(endpoint, &self.reference, self.auth.as_ref(), ask).await?;
+    async fn request(&self, endpoint: &Endpoint) -> Result<(Response, Transport), Failure> {
         let size = self.descriptor.size();
+        let headers = range(&(self.offset..self.end), size)?;
+        let ask = Ask { method: Method::GET, object: &self.object, headers, verified: true };
+        let (response, transport) = self.client.ask(endpoint, &self.reference, self.auth.as_ref(), ask).await?;
         let wrong = |text: String| Failure::from(Error::new(Kind::DataLoss, text));
         if response.status() == StatusCode::PARTIAL_CONTENT {
             let range = response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
             if !range.starts_with(&format!("bytes {}-", self.offset)) {
                 return Err(wrong(format!("answers with another range than the one asked for ({range:?})")));
             }
-            return Ok((response, transport, 0));
+            let total = range.split_once('/').map(|(_, total)| total).unwrap_or_default();
+            if total.parse::<u64>().is_ok_and(|total| total != size) {
+                return Err(wrong(format!("its length is {total} bytes, its descriptor says {size}")));
+            }
+            return Ok((response, transport));
         }
         if let Some(length) = response.content_length().filter(|length| *length != size) {
             return Err(wrong(format!("its length is {length} bytes, its descriptor says {size}")));
         }
-        Ok((response, transport, self.offset))
+        Ok((response, transport))
     }
 
     fn error(&self, endpoint: usize, error: Error) -> Error {

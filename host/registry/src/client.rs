@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use http::{
@@ -12,12 +12,12 @@ use wharf_error::{Error, Kind, Result, ResultExt as _};
 use crate::{
     Auth, ClientConfig, MAX_DOCUMENT, Reference,
     auth::{Authorizer, Credentials},
-    blob::{self, BlobStream},
+    blob::{self, BlobPart, BlobStream},
     digest::{digest_of, sha256_of, verify},
     document::is_manifest_type,
     fallback::{self, Failure},
     hosts::{self, Endpoint},
-    transport::{Call, Clients, Transport, explain, read_body},
+    transport::{Call, Clients, Transport, read_body, refusal},
 };
 
 const MANIFEST_TYPES: &str = "application/vnd.oci.image.index.v1+json, \
@@ -161,7 +161,29 @@ impl Client {
         descriptor: &Descriptor,
         auth: Option<&Auth>,
     ) -> Result<BlobStream> {
-        blob::open(self.clone(), reference.clone(), descriptor.clone(), auth.cloned()).await
+        let part = 0..descriptor.size();
+        blob::open(self.clone(), reference.clone(), descriptor.clone(), auth.cloned(), part)
+            .await
+            .map(|part| part.stream)
+    }
+
+    /// Some bytes of a blob, so that it can come over several connections, or go on where an earlier try has ended.
+    /// A host that knows no ranges sends all: then the stream goes on to the blob's end ([`BlobPart::end`]).
+    ///
+    /// # Errors
+    /// As [`Client::blob`]; `InvalidArgument` for bytes that the blob does not have.
+    pub async fn blob_part(
+        &self,
+        reference: &Reference,
+        descriptor: &Descriptor,
+        auth: Option<&Auth>,
+        part: Range<u64>,
+    ) -> Result<BlobPart> {
+        if part.is_empty() || part.end > descriptor.size() {
+            let what = format!("{}: get blob {}", reference.name(), descriptor.digest());
+            return Err(Error::invalid(format!("{what}: it has no bytes {part:?}")));
+        }
+        blob::open(self.clone(), reference.clone(), descriptor.clone(), auth.cloned(), part).await
     }
 
     pub(crate) fn config(&self) -> &ClientConfig {
@@ -184,8 +206,8 @@ impl Client {
         ask: Ask<'_>,
     ) -> Result<(Response, Transport), Failure> {
         let transport = self.transport(endpoint).await?;
-        let credentials = Credentials::for_endpoint(auth, endpoint)?;
         let repository = reference.repository();
+        let credentials = self.credentials(endpoint, repository, auth).await?;
         let authorizer = &self.inner.authorizer;
         let url = match &endpoint.ns {
             Some(ns) => format!("{}/{repository}/{}?ns={}", endpoint.base, ask.object, encoded(ns)),
@@ -236,6 +258,18 @@ impl Client {
         Ok(Resolved { descriptor, bytes })
     }
 
+    /// The caller's credentials where they are for this host, else the node's own.
+    async fn credentials(&self, endpoint: &Endpoint, repository: &str, auth: Option<&Auth>) -> Result<Credentials> {
+        let callers = Credentials::for_endpoint(auth, endpoint)?;
+        match &self.inner.config.credentials {
+            Some(node) if callers == Credentials::None => {
+                let own = node.credentials(&endpoint.origin.authority(), repository).await?;
+                Credentials::for_endpoint(own.as_ref(), endpoint)
+            }
+            _ => Ok(callers),
+        }
+    }
+
     async fn transport(&self, endpoint: &Endpoint) -> Result<Transport> {
         let (inner, endpoint) = (self.inner.clone(), endpoint.clone());
         let get = move || inner.clients.get(&endpoint, inner.config.connect_timeout);
@@ -250,13 +284,15 @@ impl std::fmt::Debug for Client {
     }
 }
 
-/// A request for the bytes of a blob from `offset` on.
-pub(crate) fn range_from(offset: u64) -> Result<HeaderMap> {
+/// A request for some bytes of a blob of this size; no word of ranges where it is the whole.
+pub(crate) fn range(part: &Range<u64>, size: u64) -> Result<HeaderMap> {
     let mut headers = HeaderMap::new();
-    if offset > 0 {
-        let value = HeaderValue::try_from(format!("bytes={offset}-")).step(|| "ask for a range".into())?;
-        headers.insert(RANGE, value);
-    }
+    let text = match (part.start, part.end) {
+        (0, end) if end == size => return Ok(headers),
+        (start, end) if end == size => format!("bytes={start}-"),
+        (start, end) => format!("bytes={start}-{}", end - 1),
+    };
+    headers.insert(RANGE, HeaderValue::try_from(text).step(|| "ask for a range".into())?);
     Ok(headers)
 }
 
@@ -265,21 +301,18 @@ async fn checked(transport: &Transport, response: Response) -> Result<Response, 
     if status.is_success() {
         return Ok(response);
     }
-    let busy = matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504);
     let kind = match status.as_u16() {
         401 => Kind::Unauthenticated,
         403 => Kind::PermissionDenied,
         404 => Kind::NotFound,
-        _ if busy => Kind::Unavailable,
+        408 | 429 | 500 | 502 | 503 | 504 => Kind::Unavailable,
         _ => Kind::Unknown,
     };
-    let error = Error::new(kind, explain(transport, response).await);
-    let error = if kind == Kind::Unauthenticated {
-        error.hint("the image does not exist or may be pulled only with credentials")
-    } else {
-        error
-    };
-    Err(Failure { error, busy })
+    let mut failure = refusal(transport, response, kind).await;
+    if kind == Kind::Unauthenticated {
+        failure.error = failure.error.hint("the image does not exist or may be pulled only with credentials");
+    }
+    Err(failure)
 }
 
 /// Any host may say what a digest is; only some may say what a tag is.

@@ -1,18 +1,23 @@
 use std::{path::PathBuf, time::Duration};
 
+use crate::DockerConfig;
+
 /// How the client reaches registries.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
     /// The folder with `<host>/hosts.toml`, read at each call; need not exist.
     pub certs_d: PathBuf,
+    /// The node's own credentials, for requests that bring none for a host.
+    pub credentials: Option<DockerConfig>,
     /// How long a connection may take to be made, unless `dial_timeout` of hosts.toml says otherwise.
     pub connect_timeout: Duration,
     /// How long a registry may stay silent: before the head of its answer, and between any two reads of a body.
     pub progress_timeout: Duration,
     /// How often a step is tried again at one host before it counts as failed there: a blob whose connection broke
-    /// (counted anew after each byte that arrived), or an answer like 429 or 503 of the last host.
+    /// (counted anew after each byte that arrived), a connection of the last host that broke off, or its answer like
+    /// 429 or 503.
     pub retries: u32,
-    /// The pause before the first retry; it doubles with each.
+    /// The pause before the first retry; it doubles with each, and is no shorter than the host asks for.
     pub backoff: Duration,
 }
 
@@ -22,8 +27,9 @@ impl Default for ClientConfig {
     fn default() -> Self {
         Self {
             certs_d: "/etc/wharf/certs.d".into(),
+            credentials: None,
             connect_timeout: Duration::from_secs(30),
-            progress_timeout: Duration::from_secs(60),
+            progress_timeout: Duration::from_secs(300),
             retries: 4,
             backoff: Duration::from_millis(200),
         }

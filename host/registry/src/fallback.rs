@@ -7,7 +7,8 @@ use crate::{ClientConfig, hosts::Endpoint};
 /// Tries the endpoints in order until one answers.
 ///
 /// A mirror that fails is passed over at once; the last host, behind which there is nothing, is asked again after
-/// a pause while it answers that it is busy. The error lists each host and why it failed, with the last one's kind.
+/// a pause where its trouble may pass: it is busy, or broke off. The error lists each host and why it failed, with
+/// the last one's kind.
 pub(crate) async fn first<'a, T, F, R>(
     config: &ClientConfig,
     what: &str,
@@ -26,8 +27,13 @@ where
         let error = loop {
             match attempt(endpoint).await {
                 Ok(answer) => return Ok(answer),
-                Err(failure) if is_last && failure.busy && retry < config.retries => {
-                    tokio::time::sleep(pause(config, retry)).await;
+                Err(Failure { error, again: Some(wait) }) if is_last && retry < config.retries => {
+                    if wait > MAX_WAIT {
+                        break error.hint(format!("it wants to be left alone for {} s", wait.as_secs()));
+                    }
+                    let wait = wait.max(pause(config, retry));
+                    tracing::debug!(host = endpoint.name(), %error, ?wait, "{what}: will be asked again");
+                    tokio::time::sleep(wait).await;
                     retry += 1;
                 }
                 Err(failure) => break failure.error,
@@ -44,16 +50,33 @@ pub(crate) fn pause(config: &ClientConfig, retry: u32) -> Duration {
     config.backoff.saturating_mul(1 << retry.min(6)).min(Duration::from_secs(10))
 }
 
+/// Who wants to be left alone for longer is not waited for: whoever asked comes again.
+const MAX_WAIT: Duration = Duration::from_secs(60);
+
 /// Why one host could not answer.
 pub(crate) struct Failure {
     pub error: Error,
-    /// Whether the same host may answer when asked again soon.
-    pub busy: bool,
+    /// Whether the same host may answer when it is asked again, and after what time it wants to be.
+    pub again: Option<Duration>,
+}
+
+// === impl Failure ===
+
+impl Failure {
+    /// One that may pass.
+    pub fn passing(error: Error) -> Self {
+        Self { error, again: Some(Duration::ZERO) }
+    }
+
+    /// Says what was being done.
+    pub fn step(self, what: impl FnOnce() -> String) -> Self {
+        Self { error: Error::new(self.error.kind(), what()).because(self.error), ..self }
+    }
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { error, busy: false }
+        Self { error, again: None }
     }
 }
 

@@ -14,13 +14,16 @@ mod config;
 mod digest;
 mod document;
 mod fallback;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hosts;
 mod reference;
 mod transport;
 
 pub use self::{
-    auth::Auth,
-    blob::BlobStream,
+    auth::{Auth, DockerConfig},
+    blob::{BlobPart, BlobStream},
     client::{Client, Resolved},
     config::ClientConfig,
     digest::{Hasher, digest_of, sha256_of, verify},

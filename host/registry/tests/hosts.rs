@@ -103,6 +103,32 @@ async fn the_last_host_is_asked_again_while_it_is_busy() {
     assert_eq!(fake.seen().len(), 3);
 }
 
+#[tokio::test]
+async fn a_host_that_breaks_off_or_names_its_time_is_asked_again() {
+    let calls = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counter = calls.clone();
+    let fake = Fake::start(move |_| match counter.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+        0 => Reply::reset(),
+        1 => Reply::status(429).header("retry-after", "1"),
+        _ => manifest_reply(),
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let began = std::time::Instant::now();
+    client(dir.path()).resolve(&reference(&fake.address, "a/b:1"), None).await.unwrap();
+    assert_eq!(fake.seen().len(), 3);
+    assert!(began.elapsed() >= std::time::Duration::from_secs(1), "no earlier than it said");
+}
+
+#[tokio::test]
+async fn who_wants_to_be_left_alone_for_long_is_not_waited_for() {
+    let fake = Fake::start(|_| Reply::status(503).header("retry-after", "3600")).await;
+    let dir = tempfile::tempdir().unwrap();
+    let error = client(dir.path()).resolve(&reference(&fake.address, "a/b:1"), None).await.unwrap_err();
+    assert_eq!((error.kind(), fake.seen().len()), (Kind::Unavailable, 1));
+    assert!(error.to_string().contains("left alone for 3600 s"), "{error}");
+}
+
 /// A certificate for 127.0.0.1 by an authority of our own: what the server needs, and the authority in PEM.
 fn certificate() -> (Arc<rustls::ServerConfig>, String) {
     let ca_key = rcgen::KeyPair::generate().unwrap();

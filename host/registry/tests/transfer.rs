@@ -9,10 +9,11 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use futures::StreamExt as _;
 use oci_spec::image::{Descriptor, MediaType};
 use support::{Fake, OCI_MANIFEST, Reply, blob, client, descriptor, hosts, impatient, manifest, read_all, reference};
 use wharf_error::Kind;
-use wharf_registry::{MAX_DOCUMENT, digest_of};
+use wharf_registry::{BlobPart, MAX_DOCUMENT, digest_of};
 
 fn offset_of(range: Option<&str>) -> usize {
     range.map_or(0, |range| range.trim_start_matches("bytes=").trim_end_matches('-').parse().unwrap())
@@ -201,4 +202,83 @@ async fn dropping_a_download_closes_its_connection() {
     drop(stream);
     let again = client.head(&reference(&fake.address, "a/b:1"), None).await;
     assert!(again.is_ok(), "the client goes on working: {again:?}");
+}
+
+/// A host that knows ranges, whole ones (`a-`) and parts (`a-b`).
+fn ranged(sent: &[u8], range: Option<&str>) -> Reply {
+    let Some(range) = range else { return Reply::ok(sent.to_vec()) };
+    let (from, to) = range.trim_start_matches("bytes=").split_once('-').unwrap();
+    let from: usize = from.parse().unwrap();
+    let to = if to.is_empty() { sent.len() } else { to.parse::<usize>().unwrap() + 1 };
+    let text = format!("bytes {from}-{}/{}", to - 1, sent.len());
+    Reply::status(206).body(sent[from..to].to_vec()).header("content-range", text)
+}
+
+async fn read_part(part: BlobPart) -> Vec<u8> {
+    part.stream.map(Result::unwrap).fold(Vec::new(), |all, chunk| async move { [all, chunk.to_vec()].concat() }).await
+}
+
+#[tokio::test]
+async fn a_blob_comes_in_parts_where_the_host_can() {
+    let (bytes, layer) = blob(300_000);
+    let sent = bytes.clone();
+    let fake = Fake::start(move |seen| ranged(&sent, seen.header("range"))).await;
+    let dir = tempfile::tempdir().unwrap();
+    let (client, image) = (client(dir.path()), reference(&fake.address, "a/b:1"));
+    for part in [0..100_000, 100_000..299_999, 299_999..300_000, 0..300_000] {
+        let got = client.blob_part(&image, &layer, None, part.clone()).await.unwrap();
+        assert_eq!(got.end, part.end as u64);
+        assert!(read_part(got).await == bytes[part.start as usize..part.end as usize], "{part:?}");
+    }
+    let asked: Vec<_> = fake.seen().iter().map(|seen| seen.header("range").map(str::to_owned)).collect();
+    let expected = [Some("bytes=0-99999"), Some("bytes=100000-299998"), Some("bytes=299999-"), None];
+    assert_eq!(asked, expected.map(|range| range.map(str::to_owned)));
+    for part in [0..0, 10..300_001, 300_000..300_000] {
+        let error = client.blob_part(&image, &layer, None, part).await.err().unwrap();
+        assert_eq!(error.kind(), Kind::InvalidArgument);
+    }
+}
+
+#[tokio::test]
+async fn a_host_without_ranges_gives_the_rest_of_the_blob_for_a_part() {
+    let (bytes, layer) = blob(300_000);
+    let sent = bytes.clone();
+    let fake = Fake::start(move |_| Reply::ok(sent.clone())).await;
+    let dir = tempfile::tempdir().unwrap();
+    let image = reference(&fake.address, "a/b:1");
+    let part = client(dir.path()).blob_part(&image, &layer, None, 50_000..100_000).await.unwrap();
+    assert_eq!(part.end, 300_000, "the caller is told that no more has to be asked for");
+    assert!(read_part(part).await == bytes[50_000..]);
+}
+
+#[tokio::test]
+async fn a_part_that_breaks_goes_on_and_never_gives_more_than_was_asked() {
+    let (bytes, layer) = blob(300_000);
+    let (sent, calls) = (bytes.clone(), Arc::new(AtomicUsize::new(0)));
+    let fake = Fake::start(move |seen| match calls.fetch_add(1, Ordering::SeqCst) {
+        0 => ranged(&sent, seen.header("range")).broken_after(30_000),
+        // The host forgets how ranges work.
+        _ => Reply::ok(sent.clone()),
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let image = reference(&fake.address, "a/b:1");
+    let part = client(dir.path()).blob_part(&image, &layer, None, 100_000..200_000).await.unwrap();
+    assert_eq!(part.end, 200_000);
+    assert!(read_part(part).await == bytes[100_000..200_000]);
+    assert_eq!(fake.seen()[1].header("range"), Some("bytes=130000-199999"));
+}
+
+#[tokio::test]
+async fn a_part_of_a_blob_of_another_length_is_refused() {
+    let (bytes, layer) = blob(300_000);
+    let fake = Fake::start(move |_| {
+        Reply::status(206).body(bytes[..1000].to_vec()).header("content-range", "bytes 0-999/300001")
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let image = reference(&fake.address, "a/b:1");
+    let error = client(dir.path()).blob_part(&image, &layer, None, 0..1000).await.err().unwrap();
+    assert_eq!(error.kind(), Kind::DataLoss);
+    assert!(error.to_string().contains("300001"), "{error}");
 }

@@ -14,7 +14,7 @@ use super::{
     challenge::Challenge,
     token::{self, TokenRequest},
 };
-use crate::{hosts::Endpoint, transport::Transport};
+use crate::{fallback::Failure, hosts::Endpoint, transport::Transport};
 
 const MAX_ENTRIES: usize = 1024;
 
@@ -57,8 +57,8 @@ impl Authorizer {
         repository: &str,
         credentials: &Credentials,
         headers: &HeaderMap,
-    ) -> Result<HeaderValue> {
-        let refuse = |why: &str| Err(Error::new(Kind::Unauthenticated, why));
+    ) -> Result<HeaderValue, Failure> {
+        let refuse = |why: &str| Err(Error::new(Kind::Unauthenticated, why).into());
         let (header, life) = match (Challenge::of(headers), credentials) {
             (None, _) => return refuse("401 Unauthorized without a challenge that is understood"),
             (Some(Challenge::Basic), Credentials::Basic { user, password }) => {

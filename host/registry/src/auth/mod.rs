@@ -3,9 +3,24 @@
 mod authorizer;
 mod challenge;
 mod credentials;
+mod docker;
 mod token;
 
+pub use self::docker::DockerConfig;
 pub(crate) use self::{authorizer::Authorizer, credentials::Credentials};
+
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing {
+    use http::{HeaderMap, HeaderValue, header::WWW_AUTHENTICATE};
+
+    pub(crate) use super::docker::fuzz as docker_config;
+
+    pub(crate) fn challenge(value: HeaderValue) {
+        let mut headers = HeaderMap::new();
+        headers.insert(WWW_AUTHENTICATE, value);
+        let _ = super::challenge::Challenge::of(&headers);
+    }
+}
 
 /// What a caller may pull with, in the shape of CRI's `AuthConfig`. An empty string means not given.
 ///

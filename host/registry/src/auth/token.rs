@@ -6,7 +6,10 @@ use url::{Url, form_urlencoded};
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use super::Credentials;
-use crate::transport::{Call, Transport, read_body};
+use crate::{
+    fallback::Failure,
+    transport::{Call, Transport, read_body, refusal},
+};
 
 /// No real token answer comes near; a bound on what a realm can make us hold.
 const MAX_ANSWER: u64 = 1 << 20;
@@ -39,19 +42,20 @@ struct Answer {
 
 /// Asks a token server: GET, with basic authentication where there are credentials, or the OAuth2 form for an
 /// identity token. Redirects are followed without credentials.
-pub(super) async fn fetch(transport: &Transport, request: &TokenRequest<'_>) -> Result<Token> {
+pub(super) async fn fetch(transport: &Transport, request: &TokenRequest<'_>) -> Result<Token, Failure> {
     let step = || format!("get a token from {}", request.realm.host_str().unwrap_or("its realm"));
-    let answer = ask(transport, request).await.step(step)?;
+    let answer = ask(transport, request).await.map_err(|failure| failure.step(step))?;
     let token = if answer.token.is_empty() { answer.access_token } else { answer.token };
     if token.is_empty() {
-        return Err(Error::new(Kind::Unauthenticated, "the answer has no token")).step(step);
+        let error = Err(Error::new(Kind::Unauthenticated, "the answer has no token"));
+        return Ok(error.step(step)?);
     }
     // Servers that say zero mean no answer at all.
     let life = answer.expires_in.filter(|life| *life > 0).unwrap_or(DEFAULT_LIFE);
     Ok(Token { token, life: Duration::from_secs(life) })
 }
 
-async fn ask(transport: &Transport, request: &TokenRequest<'_>) -> Result<Answer> {
+async fn ask(transport: &Transport, request: &TokenRequest<'_>) -> Result<Answer, Failure> {
     let mut url = request.realm.clone();
     let mut call = Call { verified: false, ..Call::get(String::new()) };
     match request.credentials {
@@ -77,17 +81,16 @@ async fn ask(transport: &Transport, request: &TokenRequest<'_>) -> Result<Answer
     }
     call.url = url.into();
     let response = transport.send(call).await?;
-    let status = response.status();
-    let kind = match status.as_u16() {
+    let kind = match response.status().as_u16() {
         200 => None,
         400 | 401 | 403 => Some(Kind::Unauthenticated),
         _ => Some(Kind::Unavailable),
     };
     if let Some(kind) = kind {
-        let said = crate::transport::explain(transport, response).await;
-        return Err(Error::new(kind, said));
+        return Err(refusal(transport, response, kind).await);
     }
     let body = read_body(transport, response, MAX_ANSWER).await?;
     // The text of a parse error could quote the token.
-    serde_json::from_slice(&body).map_err(|_| Error::new(Kind::Unavailable, "the answer is no token document"))
+    let answer = serde_json::from_slice(&body);
+    Ok(answer.map_err(|_| Error::new(Kind::Unavailable, "the answer is no token document"))?)
 }

@@ -27,14 +27,24 @@ pub(crate) fn load(certs_d: &Path, registry: &str) -> Result<Vec<Endpoint>> {
         }
         None => (certs_d.join("hosts.toml"), HostsFile::default()),
     };
+    endpoints(&path, &file, registry)
+}
+
+/// The hosts that the text of a file describes.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn parse(path: &Path, text: &str, registry: &str) -> Result<Vec<Endpoint>> {
+    endpoints(path, &HostsFile::parse(path, text)?, registry)
+}
+
+fn endpoints(path: &Path, file: &HostsFile, registry: &str) -> Result<Vec<Endpoint>> {
     let mut endpoints = Vec::with_capacity(file.host.0.len() + 1);
     for (url, entry) in &file.host.0 {
-        endpoints.push(entry.endpoint(&path, url)?);
+        endpoints.push(entry.endpoint(path, url)?);
     }
     let server = file.server.as_deref().filter(|server| !server.is_empty());
-    let mut own = file.own.endpoint(&path, server.unwrap_or(default_host(registry)))?;
+    let mut own = file.own.endpoint(path, server.unwrap_or(default_host(registry)))?;
     own.is_registry = true;
-    let upstream = HostEntry::default().endpoint(&path, default_host(registry))?.origin;
+    let upstream = HostEntry::default().endpoint(path, default_host(registry))?.origin;
     endpoints.retain(|mirror| mirror.base != own.base || !mirror.headers.is_empty() || mirror.tls.is_configured());
     endpoints.push(own);
     for endpoint in &mut endpoints {

@@ -10,6 +10,8 @@ use http::HeaderMap;
 use url::Url;
 
 pub(crate) use self::load::load;
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::load::parse;
 
 /// One host that stands for a registry, in the order in which they are tried.
 #[derive(Clone, Debug)]
@@ -65,6 +67,14 @@ impl Origin {
             host: url.host_str()?.to_owned(),
             port: url.port_or_known_default()?,
         })
+    }
+
+    /// Host and port as they are written: without a port that goes without saying.
+    pub fn authority(&self) -> String {
+        match (self.scheme.as_str(), self.port) {
+            ("https", 443) | ("http", 80) => self.host.clone(),
+            (_, port) => format!("{}:{port}", self.host),
+        }
     }
 
     pub fn is_loopback(&self) -> bool {

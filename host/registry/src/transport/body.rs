@@ -58,7 +58,7 @@ pub(crate) async fn read_body(transport: &Transport, mut response: Response, lim
 }
 
 /// What a failed request's answer says: its status, and the registry's own words where it has any.
-pub(crate) async fn explain(transport: &Transport, response: Response) -> String {
+pub(super) async fn explain(transport: &Transport, response: Response) -> String {
     let status = response.status();
     let words = match read_body(transport, response, MAX_EXPLANATION).await {
         Ok(body) => serde_json::from_slice::<Failures>(&body).ok().and_then(|f| f.errors.into_iter().next()),

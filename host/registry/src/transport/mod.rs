@@ -2,10 +2,14 @@
 
 mod body;
 mod clients;
+mod refusal;
 mod send;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::refusal::retry_after;
 pub(crate) use self::{
-    body::{explain, next_chunk, read_body},
+    body::{next_chunk, read_body},
     clients::Clients,
+    refusal::refusal,
     send::{Call, Transport},
 };

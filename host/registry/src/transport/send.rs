@@ -8,7 +8,7 @@ use reqwest::Response;
 use url::Url;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
-use crate::hosts::Origin;
+use crate::{fallback::Failure, hosts::Origin};
 
 const MAX_REDIRECTS: usize = 10;
 
@@ -58,7 +58,7 @@ impl Transport {
     ///
     /// # Errors
     /// `Unavailable` where no connection is made or it breaks, `DeadlineExceeded` where no head comes in time.
-    pub async fn send(&self, call: Call) -> Result<Response> {
+    pub async fn send(&self, call: Call) -> Result<Response, Failure> {
         let mut url = Url::parse(&call.url).step(|| format!("request {}", call.url))?;
         let home = Origin::of(&url).ok_or_else(|| Error::internal(format!("request {url}: no host")))?;
         let mut at_home = true;
@@ -78,22 +78,27 @@ impl Transport {
             let host = url.host_str().unwrap_or_default().to_owned();
             let response = match tokio::time::timeout(self.progress, request.send()).await {
                 Ok(Ok(response)) => response,
-                Ok(Err(error)) => return Err(connection_error(&error, if at_home { None } else { Some(&host) })),
+                Ok(Err(error)) => {
+                    // One that is not reached at all is not there; one that breaks off may be restarting.
+                    let again = !error.is_connect();
+                    let error = connection_error(&error, if at_home { None } else { Some(&host) });
+                    return Err(if again { Failure::passing(error) } else { error.into() });
+                }
                 Err(_) => {
                     let text = format!("{host} gave no answer within {:?}", self.progress);
-                    return Err(Error::new(Kind::DeadlineExceeded, text));
+                    return Err(Error::new(Kind::DeadlineExceeded, text).into());
                 }
             };
             let Some(next) = redirect_of(&response, &url)? else { return Ok(response) };
             let status = response.status();
             if url.scheme() == "https" && next.scheme() == "http" && !call.verified {
                 let text = format!("{host} redirects from https to plain http at {}", host_of(&next));
-                return Err(Error::new(Kind::PermissionDenied, text));
+                return Err(Error::new(Kind::PermissionDenied, text).into());
             }
             if form.is_some() {
                 // A form carries a secret; only the server that it was meant for may have it.
                 let text = format!("{host} answers {status} to a token request");
-                return Err(Error::new(Kind::Unauthenticated, text));
+                return Err(Error::new(Kind::Unauthenticated, text).into());
             }
             if status == StatusCode::SEE_OTHER {
                 method = Method::GET;
@@ -102,7 +107,7 @@ impl Transport {
             at_home &= Origin::of(&next).as_ref() == Some(&home);
             url = next;
         }
-        Err(Error::new(Kind::Unavailable, format!("more than {MAX_REDIRECTS} redirects")))
+        Err(Error::new(Kind::Unavailable, format!("more than {MAX_REDIRECTS} redirects")).into())
     }
 }
 

@@ -2,7 +2,6 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::{
-    convert::Infallible,
     io,
     path::Path,
     sync::{Arc, Mutex},
@@ -56,6 +55,8 @@ enum End {
     Stall,
     /// Without a length, in chunks.
     Chunked,
+    /// Without an answer.
+    Reset,
 }
 
 pub struct Fake {
@@ -77,6 +78,11 @@ impl Reply {
 
     pub fn status(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: Vec::new(), length: None, end: End::Whole }
+    }
+
+    /// No answer: the connection is closed.
+    pub fn reset() -> Self {
+        Self { end: End::Reset, ..Self::status(200) }
     }
 
     pub fn not_found() -> Self {
@@ -131,7 +137,7 @@ impl Reply {
             self.body.chunks(16 << 10).map(|c| Ok(Frame::data(Bytes::copy_from_slice(c)))).collect();
         let body = stream::iter(chunks);
         let body = match self.end {
-            End::Whole | End::Chunked => body.boxed(),
+            End::Whole | End::Chunked | End::Reset => body.boxed(),
             // What was sent must have left before the connection goes.
             End::Break => body
                 .chain(stream::once(async {
@@ -213,7 +219,11 @@ async fn connection(
                 body: String::from_utf8_lossy(&body).into_owned(),
             };
             log.lock().unwrap().push(seen.clone());
-            Ok::<_, Infallible>(handler(&seen).into_response())
+            let reply = handler(&seen);
+            match reply.end {
+                End::Reset => Err(io::Error::other("reset by the test")),
+                _ => Ok(reply.into_response()),
+            }
         }
     });
     let _ = http1::Builder::new().serve_connection(TokioIo::new(socket), service).await;
@@ -253,6 +263,7 @@ pub fn client(certs_d: &Path) -> Client {
         progress_timeout: Duration::from_secs(10),
         retries: 2,
         backoff: Duration::from_millis(5),
+        ..ClientConfig::default()
     })
     .unwrap()
 }

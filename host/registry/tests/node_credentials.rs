@@ -1,0 +1,130 @@
+//! Credentials that the node has by itself: Docker's configuration file and the helpers that it names.
+
+#![allow(clippy::unwrap_used, reason = "a test ends where it is wrong")]
+
+mod support;
+
+use std::{os::unix::fs::PermissionsExt as _, path::Path, process::Command, time::Duration};
+
+use support::{Fake, Reply, manifest_reply, reference};
+use wharf_error::Kind;
+use wharf_registry::{Auth, Client, ClientConfig, DockerConfig};
+
+const SECRET: &str = "hidden-from-everybody";
+
+fn client(dir: &Path, config: &str) -> Client {
+    std::fs::write(dir.join("config.json"), config).unwrap();
+    Client::new(ClientConfig {
+        certs_d: dir.join("certs.d"),
+        credentials: Some(DockerConfig::at(dir.join("config.json"))),
+        backoff: Duration::from_millis(5),
+        ..ClientConfig::default()
+    })
+    .unwrap()
+}
+
+/// Wants user `node` with the secret as password, by basic authentication.
+async fn guarded() -> Fake {
+    // base64 of "node:hidden-from-everybody"
+    Fake::start(|seen| match seen.header("authorization") {
+        Some("Basic bm9kZTpoaWRkZW4tZnJvbS1ldmVyeWJvZHk=") => manifest_reply(),
+        _ => Reply::status(401).header("www-authenticate", "Basic realm=\"r\""),
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_request_without_credentials_uses_the_node_s_own_for_that_host_alone() {
+    let (fake, other, dir) = (guarded().await, guarded().await, tempfile::tempdir().unwrap());
+    let config = format!(r#"{{"auths": {{"{}": {{"username": "node", "password": "{SECRET}"}}}}}}"#, fake.address);
+    let client = client(dir.path(), &config);
+    client.resolve(&reference(&fake.address, "a/b:1"), None).await.unwrap();
+    let error = client.resolve(&reference(&other.address, "a/b:1"), None).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unauthenticated);
+    assert!(other.seen().iter().all(|seen| seen.header("authorization").is_none()));
+    // The caller's word comes first, also where it is wrong.
+    let wrong = Auth { username: "node".into(), password: "guessed".into(), ..Auth::default() };
+    assert!(client.resolve(&reference(&fake.address, "a/c:1"), Some(&wrong)).await.is_err());
+
+    // The file is read at each question.
+    std::fs::write(dir.path().join("config.json"), "{}").unwrap();
+    assert!(client.resolve(&reference(&fake.address, "a/d:1"), None).await.is_err());
+    std::fs::write(dir.path().join("config.json"), format!("{{{SECRET}")).unwrap();
+    let error = client.resolve(&reference(&fake.address, "a/d:1"), None).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::FailedPrecondition);
+    assert!(error.to_string().contains("config.json") && !error.to_string().contains(SECRET), "{error}");
+}
+
+/// Helpers are looked for on the `PATH`, so this part runs in a process of its own.
+#[test]
+fn helpers_are_asked_as_docker_asks_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = |name: &str, body: &str| {
+        let path = dir.path().join(format!("docker-credential-{name}"));
+        std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let log = dir.path().join("asked");
+    let log = log.display();
+    script(
+        "good",
+        &format!(
+            r#"read server; echo "$1 $server" >> {log}; echo '{{"ServerURL": "x", "Username": "node", "Secret": "{SECRET}"}}'"#
+        ),
+    );
+    script("token", &format!(r#"echo '{{"Username": "<token>", "Secret": "{SECRET}"}}'"#));
+    script("none", "echo credentials not found in native keychain; exit 1");
+    script("broken", &format!("echo '{{{SECRET}'"));
+    script("failing", "echo the keyring is locked; exit 1");
+    script("hanging", "exec sleep 1000");
+    let path = format!("{}:{}", dir.path().display(), std::env::var("PATH").unwrap());
+    let inner = Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "with_helpers_on_the_path", "--nocapture"])
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&inner.stdout).into_owned() + &String::from_utf8_lossy(&inner.stderr);
+    assert!(inner.status.success() && said.contains("1 passed"), "{said}");
+    let asked = std::fs::read_to_string(dir.path().join("asked")).unwrap();
+    let lines: Vec<&str> = asked.lines().collect();
+    assert_eq!(lines.len(), 2, "once a host, then its answer is known: {asked}");
+    assert!(lines[0].starts_with("get 127.0.0.1:") && lines[1] == "get https://index.docker.io/v1/", "{asked}");
+}
+
+#[tokio::test]
+#[ignore = "run by helpers_are_asked_as_docker_asks_them"]
+async fn with_helpers_on_the_path() {
+    let (fake, dir) = (guarded().await, tempfile::tempdir().unwrap());
+    let client_with =
+        |helper: &str| client(dir.path(), &format!(r#"{{"credHelpers": {{"{}": "{helper}"}}}}"#, fake.address));
+    let good = client_with("good");
+    for name in ["a/b:1", "a/c:1"] {
+        good.resolve(&reference(&fake.address, name), None).await.unwrap();
+    }
+    for (helper, kind, part) in [
+        ("none", Kind::Unauthenticated, "none were given"),
+        ("broken", Kind::FailedPrecondition, "its answer is no JSON"),
+        ("failing", Kind::FailedPrecondition, "docker-credential-failing: ask for credentials of 127.0.0.1"),
+        ("failing", Kind::FailedPrecondition, "the keyring is locked"),
+        ("absent", Kind::FailedPrecondition, "docker-credential-absent"),
+        ("../good", Kind::FailedPrecondition, "no name of a program"),
+    ] {
+        let error = client_with(helper).resolve(&reference(&fake.address, "a/b:1"), None).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{helper}: {error}");
+        assert!(error.to_string().contains(part) && !error.to_string().contains(SECRET), "{helper}: {error}");
+    }
+
+    let store = |text: &str| {
+        std::fs::write(dir.path().join("config.json"), text).unwrap();
+        DockerConfig::at(dir.path().join("config.json"))
+    };
+    let found = store(r#"{"credsStore": "good"}"#).credentials("docker.io", "library/busybox").await.unwrap().unwrap();
+    assert_eq!((found.username.as_str(), found.password.as_str()), ("node", SECRET));
+    let found = store(r#"{"credsStore": "token"}"#).credentials("docker.io", "a").await.unwrap().unwrap();
+    assert_eq!((found.identity_token.as_str(), found.username.as_str()), (SECRET, ""));
+
+    // A caller that goes away takes the helper along.
+    let hanging = store(r#"{"credsStore": "hanging"}"#);
+    let gone = tokio::time::timeout(Duration::from_millis(300), hanging.credentials("docker.io", "a")).await;
+    assert!(gone.is_err());
+}
