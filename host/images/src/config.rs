@@ -7,12 +7,14 @@ pub struct ImagesConfig {
     pub content_dir: PathBuf,
     /// The folder that [`Images::fs_info`](crate::Images::fs_info) names: on the file system of the snapshots.
     pub fs_path: PathBuf,
-    /// Layers of one pull that are downloaded and unpacked at the same time.
+    /// Connections of one pull at the same time: one a layer, and more for a large one while there are layers fewer.
     pub max_concurrent_downloads: usize,
     /// Layers of all pulls that are unpacked at the same time; each takes two threads.
     pub max_concurrent_unpacks: usize,
     /// How long a pull goes on that nobody waits for any more.
     pub abandon_after: Duration,
+    /// How long what a failed or abandoned pull had got (committed layers, parts of downloads) is kept for the next try.
+    pub resume_window: Duration,
     /// Normalised names of images that nothing but their owner's word removes: `registry.example/a/b:tag`.
     pub pinned: BTreeSet<String>,
 }
@@ -30,6 +32,7 @@ impl ImagesConfig {
             max_concurrent_downloads: 3,
             max_concurrent_unpacks: 16,
             abandon_after: Duration::from_secs(10),
+            resume_window: Duration::from_secs(600),
             pinned: BTreeSet::new(),
         }
     }

@@ -12,6 +12,8 @@ use oci_spec::image::Digest;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_registry::{MAX_DOCUMENT, sha256_of, verify};
 
+use crate::spool::Spools;
+
 /// The small documents of images by their digests: `blobs/sha256/<hex>`. All methods block.
 ///
 /// A document is written beside, flushed and renamed, so what is there is whole; it is verified when it is read.
@@ -29,7 +31,7 @@ struct Dirs {
 // === impl Content ===
 
 impl Content {
-    /// Makes the folders, and empties `ingest` of what a killed daemon left.
+    /// Makes the folders, and empties `ingest` of what a killed daemon left but for unfinished downloads.
     pub fn open(dir: &Path) -> Result<Self> {
         let dirs = Dirs { blobs: dir.join("blobs").join("sha256"), ingest: dir.join("ingest") };
         for folder in [&dirs.blobs, &dirs.ingest] {
@@ -37,14 +39,14 @@ impl Content {
             made.step(|| format!("content: make {}", folder.display()))?;
         }
         let content = Self { dirs: Arc::new(dirs) };
-        for name in content.names(&content.dirs.ingest)? {
+        for name in content.names(&content.dirs.ingest)?.into_iter().filter(|name| !Spools::is_download(name)) {
             let path = content.dirs.ingest.join(name);
             remove(&path)?;
         }
         Ok(content)
     }
 
-    /// A folder on the same disk for what is on its way; emptied when the daemon starts.
+    /// A folder on the same disk for what is on its way.
     pub fn ingest(&self) -> &Path {
         &self.dirs.ingest
     }

@@ -18,6 +18,8 @@ use crate::{
     fs_info::FsInfoCache,
     leases::Leases,
     platform::Host,
+    scratch::Keys,
+    spool::Spools,
 };
 
 /// What all verbs share.
@@ -27,9 +29,11 @@ pub(crate) struct Core {
     pub snapshots: Snapshots,
     pub client: Client,
     pub content: Content,
+    pub spools: Spools,
     pub host: Host,
     pub flights: Flights,
     pub leases: Leases,
+    pub keys: Keys,
     pub unpacks: Arc<Semaphore>,
     /// Written by a collection of garbage, read by whoever is about to need what might be collected.
     pub garbage: RwLock<()>,
@@ -42,8 +46,10 @@ pub(crate) struct Core {
 
 impl Core {
     pub fn new(store: Store, snapshots: Snapshots, client: Client, config: ImagesConfig) -> Result<Self> {
+        let content = Content::open(&config.content_dir)?;
         Ok(Self {
-            content: Content::open(&config.content_dir)?,
+            spools: Spools::new(content.ingest()),
+            content,
             unpacks: Arc::new(Semaphore::new(config.max_concurrent_unpacks.max(1))),
             config,
             store,
@@ -52,6 +58,7 @@ impl Core {
             host: Host::here(),
             flights: Flights::default(),
             leases: Leases::default(),
+            keys: Keys::default(),
             garbage: RwLock::default(),
             fs_info: FsInfoCache::default(),
             configurations: Mutex::default(),

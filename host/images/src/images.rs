@@ -6,7 +6,7 @@ use wharf_registry::{Auth, Client, Reference};
 use wharf_snapshots::Snapshots;
 use wharf_store::Store;
 
-use crate::{FsInfo, Image, ImagesConfig, Progress, core::Core, import, pull::Operations, sweep};
+use crate::{FsInfo, Image, ImagesConfig, Progress, collect, core::Core, import, pull::Operations, sweep};
 
 /// The images of all namespaces. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -33,6 +33,7 @@ impl Images {
                 tracing::warn!(%error, "images: remove what an earlier daemon left");
             }
         });
+        tokio::spawn(collect::now_and_then(Arc::downgrade(&core)));
         Ok(Self { operations: Operations::new(core.clone()), core })
     }
 
@@ -45,8 +46,9 @@ impl Images {
     ///
     /// # Errors
     /// Those of [`Client::resolve`] and [`Client::blob`]; `NotFound` where the image is not for this platform;
-    /// `DataLoss` where bytes are not what their digests say; `Unsupported` for what is no container image. After a
-    /// failure nothing is left of it.
+    /// `DataLoss` where bytes are not what their digests say; `Unsupported` for what is no container image;
+    /// `Exhausted` for a full disk. After a failure nothing half-made is left; good layers and parts of downloads are
+    /// kept for [a while](ImagesConfig::resume_window), but not where it was room that was lacking.
     pub async fn pull(
         &self,
         namespace: &str,

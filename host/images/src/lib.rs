@@ -26,6 +26,7 @@ mod record;
 mod remove;
 mod scratch;
 mod selected;
+mod spool;
 mod sweep;
 
 pub use self::{

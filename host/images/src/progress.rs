@@ -27,6 +27,8 @@ pub enum LayerState {
     Waiting,
     /// It is downloaded, verified and unpacked as it comes.
     Downloading,
+    /// All its bytes are here; unpacking goes on.
+    Unpacking,
     /// It is unpacked and waits for the layers below it.
     Unpacked,
     /// It is a committed snapshot.
@@ -41,7 +43,7 @@ pub(crate) struct Reporter(watch::Sender<Progress>);
 pub(crate) struct LayerReporter {
     reporter: Reporter,
     index: usize,
-    untold: u64,
+    told: u64,
 }
 
 const STEP: u64 = 256 << 10;
@@ -78,29 +80,29 @@ impl Reporter {
                 layer.state = state;
                 match state {
                     LayerState::Downloading | LayerState::Waiting => layer.done = 0,
-                    LayerState::Unpacked | LayerState::Done => layer.done = layer.total,
+                    LayerState::Unpacking | LayerState::Unpacked | LayerState::Done => layer.done = layer.total,
                 }
             }
         });
     }
 
     pub fn layer(&self, index: usize) -> LayerReporter {
-        LayerReporter { reporter: self.clone(), index, untold: 0 }
+        LayerReporter { reporter: self.clone(), index, told: 0 }
     }
 }
 
 // === impl LayerReporter ===
 
 impl LayerReporter {
-    pub fn arrived(&mut self, bytes: usize) {
-        self.untold += bytes as u64;
-        if self.untold < STEP {
+    /// So many bytes are here.
+    pub fn at(&mut self, bytes: u64) {
+        if bytes.abs_diff(self.told) < STEP {
             return;
         }
-        let untold = std::mem::take(&mut self.untold);
+        self.told = bytes;
         self.reporter.0.send_modify(|progress| {
             if let Some(layer) = progress.layers.get_mut(self.index) {
-                layer.done = (layer.done + untold).min(layer.total);
+                layer.done = bytes.min(layer.total);
             }
         });
     }

@@ -1,8 +1,8 @@
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashSet},
     future::Future,
     sync::{
-        Arc, LazyLock, Mutex, PoisonError,
+        Arc, LazyLock, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -12,10 +12,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use wharf_error::{Error, Kind, Result};
 use wharf_snapshots::Snapshots;
 
-/// What all snapshots that are being written are called.
-pub(crate) const PREFIX: &str = "extract-";
+use crate::core::Core;
 
-/// Tells this process's snapshots from those that a killed one left.
+/// What all snapshots that are being written are called. Other clients call theirs `extract-…`.
+pub(crate) const PREFIX: &str = "wharf-extract-";
+
+/// Tells this process's snapshots from those that a killed one left, so that no key is used twice.
 static PROCESS: LazyLock<String> = LazyLock::new(|| format!("{PREFIX}{:016x}-", rand::random::<u64>()));
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
@@ -26,20 +28,48 @@ pub(crate) struct Scratch {
     snapshots: Snapshots,
     namespace: Arc<str>,
     keys: Arc<Mutex<BTreeSet<String>>>,
+    /// The keys of all work that is under way.
+    live: Keys,
     cancel: CancellationToken,
     tasks: TaskTracker,
+}
+
+/// The keys of snapshots that are being written by this process: what else is called so is garbage.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Keys(Arc<Mutex<HashSet<String>>>);
+
+// === impl Keys ===
+
+impl Keys {
+    /// Whether a snapshot is a half-written layer that nobody is at: of a killed daemon, or one that could not be
+    /// removed.
+    pub fn is_left_over(&self, key: &str) -> bool {
+        key.starts_with(PREFIX) && !self.lock().contains(key)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 // === impl Scratch ===
 
 impl Scratch {
-    pub fn new(snapshots: Snapshots, namespace: &str, cancel: CancellationToken) -> Self {
-        Self { snapshots, namespace: namespace.into(), keys: Arc::default(), cancel, tasks: TaskTracker::new() }
+    pub fn new(core: &Core, namespace: &str, cancel: CancellationToken) -> Self {
+        Self {
+            snapshots: core.snapshots.clone(),
+            namespace: namespace.into(),
+            keys: Arc::default(),
+            live: core.keys.clone(),
+            cancel,
+            tasks: TaskTracker::new(),
+        }
     }
 
     /// A key that no snapshot has, recorded before one is made of it.
     pub fn key(&self) -> String {
         let key = format!("{}{}", *PROCESS, NEXT.fetch_add(1, Ordering::Relaxed));
+        self.live.lock().insert(key.clone());
         self.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
         key
     }
@@ -47,6 +77,7 @@ impl Scratch {
     /// The snapshot of this key is committed: its key is free.
     pub fn committed(&self, key: &str) {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.live.lock().remove(key);
     }
 
     /// Removes a snapshot that did not become what it should.
@@ -98,15 +129,11 @@ impl Scratch {
         let keys: Vec<String> = self.keys.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
         for key in keys {
             if let Err(error) = self.discard(&key).await {
-                tracing::warn!(snapshot = key, %error, "a half-written layer stays until the next start");
+                tracing::warn!(snapshot = key, %error, "a half-written layer stays until it is collected");
+                self.committed(&key);
             }
         }
     }
-}
-
-/// Whether a key is of an extraction of an earlier process.
-pub(crate) fn is_left_over(key: &str) -> bool {
-    key.starts_with(PREFIX) && !key.starts_with(PROCESS.as_str())
 }
 
 pub(crate) fn cancelled() -> Error {

@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
 use wharf_error::Result;
+use wharf_snapshots::Info;
 
-use crate::{book::Entry, core::Core, scratch::is_left_over};
+use crate::{book::Entry, core::Core};
 
 /// Drops the rows of images that are not whole: a layer that did not reach the disk before the power went, or a
 /// document that is damaged. Whoever needs them pulls them again.
@@ -22,20 +23,16 @@ pub(crate) async fn drop_broken(core: &Arc<Core>) -> Result<()> {
     Ok(())
 }
 
-/// Removes the half-written snapshots of a killed daemon, and the layers that its pulls had committed.
+/// Removes what a killed daemon left half-written. The layers that its pulls had committed, and the parts that they
+/// had downloaded, are kept for a while: who pulled comes again.
 pub(crate) async fn left_overs(core: &Arc<Core>) -> Result<()> {
     for namespace in core.namespaces().await? {
-        for info in core.snapshots.list(&namespace).await? {
-            if is_left_over(&info.key) {
-                match core.snapshots.remove(&namespace, &info.key).await {
-                    Err(error) if !error.is_not_found() => {
-                        tracing::warn!(namespace, snapshot = info.key, %error, "remove a half-written layer");
-                    }
-                    _ => tracing::debug!(namespace, snapshot = info.key, "removed a half-written layer"),
-                }
-            }
-        }
-        core.collect(&namespace).await?;
+        let not_collecting = core.garbage.read().await;
+        let committed = |info: &Info| info.kind == wharf_snapshots::Kind::Committed;
+        let layers = core.snapshots.list(&namespace).await?.into_iter().filter(committed).map(|info| info.key);
+        let lease = core.leases.hold(&namespace, layers.collect());
+        drop(not_collecting);
+        core.clean_up_after(&namespace, Some(lease), core.config.resume_window).await;
     }
     Ok(())
 }

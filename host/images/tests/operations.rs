@@ -153,10 +153,11 @@ async fn what_a_killed_daemon_left_is_removed_at_the_next_start() {
         opened.pull(&name).await.unwrap();
         // As a kill leaves them: a layer half written, one committed for an image that was never recorded, a file.
         let snapshots = &opened.snapshots;
-        snapshots.prepare(NS, "extract-0123456789abcdef-1", None, [].into()).await.unwrap();
-        snapshots.prepare(NS, "extract-0123456789abcdef-2", None, [].into()).await.unwrap();
-        snapshots.commit(NS, "sha256:orphan", "extract-0123456789abcdef-2").await.unwrap();
+        snapshots.prepare(NS, "wharf-extract-0123456789abcdef-1", None, [].into()).await.unwrap();
+        snapshots.prepare(NS, "wharf-extract-0123456789abcdef-2", None, [].into()).await.unwrap();
+        snapshots.commit(NS, "sha256:orphan", "wharf-extract-0123456789abcdef-2").await.unwrap();
         std::fs::write(node.dir.path().join("content/ingest/document-x"), "half").unwrap();
+        std::fs::write(node.dir.path().join(format!("content/ingest/blob-{}-9", "a".repeat(64))), "half").unwrap();
         std::fs::write(node.dir.path().join("content/blobs/sha256").join("f".repeat(64)), "orphan").unwrap();
     }
     let opened = node.open().await;

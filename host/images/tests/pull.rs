@@ -321,3 +321,41 @@ async fn a_pinned_image_is_said_to_be_pinned() {
     assert!(opened.pull(&kept).await.unwrap().pinned);
     assert!(!opened.pull(&other).await.unwrap().pinned);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_thousand_small_files_come_out_whole() {
+    let mut tar = tar::Builder::new(Vec::new());
+    for n in 0..50_000 {
+        let mut header = tar::Header::new_ustar();
+        let text = format!("{n}\n");
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, format!("small/{}/{n}", n / 500), text.as_bytes()).unwrap();
+    }
+    let layer = Layer::from_archive("small", tar.into_inner().unwrap(), Compression::Gzip).unwrap();
+    let made = Image::new(Form::Oci, &[layer], &serde_json::json!({})).unwrap();
+    let registry = Registry::start(Auth::Open).unwrap();
+    let node = Node::new();
+    let opened = node.open().await;
+    let image = opened.pull(&served(&registry, "small", &made)).await.unwrap();
+    let seen = opened.look(&image, "find small -type f | wc -l; cat small/99/49999; find small -type d | wc -l").await;
+    assert_eq!(seen, "50000\n49999\n101\n");
+    opened.images.remove(NS, &image.id).await.unwrap();
+    assert_eq!(opened.left().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_layer_that_the_registry_does_not_distribute_is_refused_by_name() {
+    let registry = Registry::start(Auth::Open).unwrap();
+    let mut foreign = image(Form::Docker, &["one"]);
+    let text = String::from_utf8(foreign.target.bytes.clone()).unwrap();
+    let text = text.replace("rootfs.diff.tar.gzip", "rootfs.foreign.diff.tar.gzip");
+    foreign.target = wharf_testkit::Blob::new(&foreign.target.media_type, text.into_bytes());
+    let node = Node::new();
+    let opened = node.open().await;
+    let error = opened.pull(&served(&registry, "foreign", &foreign)).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unsupported);
+    assert!(error.to_string().contains("does not distribute"), "{error}");
+    assert!(fetched(&registry, &foreign.blobs[1].digest) == 0, "no byte of it is asked for");
+    assert_eq!(opened.left().await, Vec::<String>::new());
+}

@@ -73,6 +73,10 @@ struct State {
     seen: Vec<Seen>,
     /// By digest: after how many bytes the connection breaks, and how often still.
     breaks: HashMap<String, (usize, u32)>,
+    /// By digest: how often it is still found.
+    lost: HashMap<String, u32>,
+    /// Answers that are being written, and the most that were at once.
+    writing: (usize, usize),
     /// Where blobs are answered from instead: `host:port`.
     redirect: Option<String>,
     no_ranges: bool,
@@ -133,6 +137,21 @@ impl Registry {
     /// Breaks the connection after so many bytes of this blob, the next `times` times it is asked for.
     pub fn break_blob(&self, digest: &str, after: usize, times: u32) {
         self.shared.lock().breaks.insert(digest.to_owned(), (after, times));
+    }
+
+    /// Answers that there is no such blob, from the request after so many on.
+    pub fn lose_blob_after(&self, digest: &str, times: u32) {
+        self.shared.lock().lost.insert(digest.to_owned(), times);
+    }
+
+    /// The opposite of [`lose_blob_after`](Self::lose_blob_after).
+    pub fn find_blob(&self, digest: &str) {
+        self.shared.lock().lost.remove(digest);
+    }
+
+    /// How many answers with a body were being written at the same time, at most.
+    pub fn most_at_once(&self) -> usize {
+        self.shared.lock().writing.1
     }
 
     /// Sends who asks for a blob to another host (`host:port`), as object stores behind registries do.
@@ -218,16 +237,25 @@ impl Shared {
             }
             text.push_str("\r\n");
             writer.write_all(text.as_bytes())?;
-            match answer.break_after {
-                _ if head_only => {}
-                None => writer.write_all(&answer.body)?,
-                Some(after) => {
-                    writer.write_all(&answer.body[..after.min(answer.body.len())])?;
-                    return Ok(());
-                }
+            if head_only {
+                continue;
+            }
+            self.begin_writing();
+            let body = &answer.body[..answer.break_after.unwrap_or(answer.body.len()).min(answer.body.len())];
+            let written = writer.write_all(body);
+            self.lock().writing.0 -= 1;
+            written?;
+            if answer.break_after.is_some() {
+                return Ok(());
             }
         }
         Ok(())
+    }
+
+    fn begin_writing(&self) {
+        let mut state = self.lock();
+        state.writing.0 += 1;
+        state.writing.1 = state.writing.1.max(state.writing.0);
     }
 
     fn answer(&self, asked: &Seen) -> Answer {
@@ -292,6 +320,12 @@ impl Shared {
         if let Some(other) = &state.redirect {
             return Answer::new("307 Temporary Redirect", Vec::new())
                 .with("Location", format!("http://{other}{}", asked.path));
+        }
+        if let Some(times) = state.lost.get_mut(digest) {
+            if *times == 0 {
+                return Answer::error("404 Not Found", "BLOB_UNKNOWN");
+            }
+            *times -= 1;
         }
         let Some(blob) = state.blobs.get(digest).cloned() else {
             return Answer::error("404 Not Found", "BLOB_UNKNOWN");

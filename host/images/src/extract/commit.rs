@@ -1,10 +1,13 @@
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use wharf_error::{Kind, Result};
 use wharf_layers::{Failure, fix_implied};
 
-use super::{extraction::Extraction, layer::Written};
-use crate::{progress::LayerState, selected::Layer};
+use super::{
+    extraction::Extraction,
+    layer::{Made, Written},
+};
+use crate::{progress::LayerState, selected::Layer, spool::Spool};
 
 /// Commits layers from the bottom up.
 pub(super) struct Committer {
@@ -24,18 +27,23 @@ impl Committer {
     /// Commits one layer; those below it are committed.
     pub async fn commit(&mut self, layer: &Layer, written: Written) -> Result<()> {
         match written {
-            Written::There => self.below = None,
-            Written::NeedsParents { flight } => {
-                self.again(layer).await?;
+            Written::There => {
+                self.below = None;
+                self.extraction.done_with_bytes(layer, None);
+            }
+            Written::NeedsParents { bytes, flight } => {
+                self.again(layer, bytes.as_ref()).await?;
+                self.extraction.done_with_bytes(layer, bytes);
                 drop(flight);
             }
-            Written::Unpacked { key, dir, implied, flight } => {
-                if self.mended(layer, &dir, implied).await? {
-                    self.name(layer, &key, Some(dir)).await?;
+            Written::Unpacked { made: Made { key, target, implied }, bytes, flight } => {
+                if self.mended(layer, &target.dir, implied).await? {
+                    self.name(layer, &key, Some(target.dir)).await?;
                 } else {
                     self.extraction.scratch.discard(&key).await?;
-                    self.again(layer).await?;
+                    self.again(layer, bytes.as_ref()).await?;
                 }
+                self.extraction.done_with_bytes(layer, bytes);
                 drop(flight);
             }
         }
@@ -61,10 +69,8 @@ impl Committer {
     }
 
     /// Writes a layer once more, on the layers below it.
-    async fn again(&mut self, layer: &Layer) -> Result<()> {
-        let extraction = &self.extraction;
-        let (key, target) = extraction.prepare(layer, layer.parent.as_deref()).await?;
-        extraction.unpack(layer, &target).await?;
+    async fn again(&mut self, layer: &Layer, bytes: Option<&Arc<Spool>>) -> Result<()> {
+        let Made { key, target, .. } = self.extraction.make(layer, layer.parent.as_deref(), bytes, None).await?;
         self.below = Some(target.parents);
         self.name(layer, &key, Some(target.dir)).await
     }

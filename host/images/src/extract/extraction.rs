@@ -1,4 +1,7 @@
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use tokio::sync::Semaphore;
@@ -10,6 +13,7 @@ use crate::{
     progress::{LayerState, Reporter},
     scratch::Scratch,
     selected::{Layer, Selected},
+    spool::Spool,
 };
 
 /// Shared by all layers of one image.
@@ -20,8 +24,20 @@ pub(super) struct Extraction {
     pub source: Arc<Source>,
     pub progress: Reporter,
     pub scratch: Scratch,
-    /// Layers of this image at the same time.
+    /// Connections of this image at the same time.
     pub turns: Arc<Semaphore>,
+    /// Those that have to be made.
+    pub layers: Arc<[Layer]>,
+    /// Bytes that are here before their layer asks for them, by its index.
+    held: Arc<Mutex<HashMap<usize, Arc<Spool>>>>,
+}
+
+// === impl Extraction ===
+
+impl Extraction {
+    pub fn held(&self) -> MutexGuard<'_, HashMap<usize, Arc<Spool>>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Makes a committed snapshot of every layer that is not one yet. The layers' chain IDs must be leased.
@@ -47,11 +63,17 @@ pub(crate) async fn extract(
         progress: progress.clone(),
         scratch: scratch.clone(),
         turns: Arc::new(Semaphore::new(core.config.max_concurrent_downloads.max(1))),
+        layers: missing.into(),
+        held: Arc::default(),
     };
     let in_any_order = core.snapshots.can_commit_onto();
     let mut committer = Committer::new(extraction.clone(), missing.len() == selected.layers.len());
     if in_any_order {
         return all_at_once(&extraction, missing, committer).await;
+    }
+    // Their tasks end with the scratch's.
+    for layer in missing {
+        drop(scratch.spawn(extraction.clone().fetch_ahead(layer.clone())));
     }
     for layer in missing {
         let step = || format!("layer {}", layer.descriptor.digest());

@@ -1,16 +1,18 @@
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
+use tokio::sync::OwnedSemaphorePermit;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
-use wharf_layers::{Descriptor, Failure, UnpackOptions, Unpacked};
+use wharf_layers::{Descriptor, Failure, UnpackOptions};
 use wharf_plugins::Content;
 use wharf_snapshots::ContentTarget;
 
-use super::{
-    extraction::Extraction,
-    feed::{FileReader, channel, feed},
-    source::Blob,
+use super::{archive_reader::ArchiveReader, extraction::Extraction, source::Source};
+use crate::{
+    flights::Flight,
+    progress::LayerState,
+    selected::Layer,
+    spool::{Spool, SpoolReader, Stop},
 };
-use crate::{flights::Flight, progress::LayerState, selected::Layer};
 
 /// The name that a snapshot is going to have, told to the plugin.
 const REFERENCE_LABEL: &str = "containerd.io/snapshot.ref";
@@ -19,10 +21,18 @@ const REFERENCE_LABEL: &str = "containerd.io/snapshot.ref";
 pub(super) enum Written {
     /// Somebody else committed it meanwhile.
     There,
-    /// It is written and verified, and waits to be committed.
-    Unpacked { key: String, dir: PathBuf, implied: Vec<PathBuf>, flight: Flight },
+    /// It is written and verified, and waits to be committed. Its bytes are kept until then.
+    Unpacked { made: Made, bytes: Option<Arc<Spool>>, flight: Flight },
     /// It cannot be written before the layers below it.
-    NeedsParents { flight: Flight },
+    NeedsParents { bytes: Option<Arc<Spool>>, flight: Flight },
+}
+
+/// A snapshot with a layer's content.
+pub(super) struct Made {
+    pub key: String,
+    pub target: ContentTarget,
+    /// Directories that the layer needs and does not describe.
+    pub implied: Vec<PathBuf>,
 }
 
 // === impl Extraction ===
@@ -34,23 +44,57 @@ impl Extraction {
         if self.core.has_layer(&self.namespace, &layer.chain_id).await? {
             return Ok(Written::There);
         }
-        // After the flight: a layer that waits for another pull takes no turn from one that could go on.
-        let closed = |_| Error::internal("images: no turns any more");
-        let _turn = self.turns.acquire().await.map_err(closed)?;
-        let _unpack = self.core.unpacks.acquire().await.map_err(closed)?;
         let alone = parent.is_none();
-        let (key, target) = self.prepare(&layer, parent.flatten().as_deref()).await?;
-        match self.unpack(&layer, &target).await {
-            Ok(unpacked) => {
+        // After the flight: a layer that waits for another pull takes no turn from one that could go on. Where layers
+        // come in order, the turns are for those that are fetched ahead.
+        let turn = if alone { Some(self.turn().await?) } else { None };
+        let parent = parent.flatten();
+        let mut bytes = self.bytes_of(&layer).await?;
+        let mut made = self.make(&layer, parent.as_deref(), bytes.as_ref(), turn).await;
+        if matches!(&made, Err(Failure::Other(error)) if error.kind() == Kind::DataLoss)
+            && let Some(resumed) = bytes.take_if(|bytes| bytes.is_resumed())
+        {
+            tracing::debug!(layer = %layer.descriptor.digest(), "an earlier try left bad bytes: it is fetched anew");
+            self.discard_bytes(resumed).await?;
+            bytes = self.bytes_of(&layer).await?;
+            made = self.make(&layer, parent.as_deref(), bytes.as_ref(), None).await;
+        }
+        match made {
+            Ok(made) => {
                 self.progress.state(layer.index, LayerState::Unpacked);
-                Ok(Written::Unpacked { key, dir: target.dir, implied: unpacked.implied, flight })
+                Ok(Written::Unpacked { made, bytes, flight })
             }
             Err(Failure::NeedsParents(needs)) if alone && layer.parent.is_some() => {
-                tracing::debug!(layer = %layer.descriptor.digest(), %needs, "the layer is fetched again later");
-                self.scratch.discard(&key).await?;
-                Ok(Written::NeedsParents { flight })
+                tracing::debug!(layer = %layer.descriptor.digest(), %needs, "the layer is written again later");
+                Ok(Written::NeedsParents { bytes, flight })
             }
-            Err(failure) => Err(failure.into()),
+            Err(failure) => {
+                let error = Error::from(failure);
+                // What the network did not bring may come at the next try; what is wrong will not get better.
+                let wrong = matches!(error.kind(), Kind::DataLoss | Kind::InvalidArgument | Kind::Exhausted);
+                if let Some(bytes) = bytes.filter(|_| wrong) {
+                    self.discard_bytes(bytes).await?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes a snapshot of the layer's content, verified, from bytes that may still have to be fetched; after a
+    /// failure none is left. `turn` is given back as soon as all bytes are here.
+    pub(super) async fn make(
+        &self,
+        layer: &Layer,
+        parent: Option<&str>,
+        bytes: Option<&Arc<Spool>>,
+        turn: Option<OwnedSemaphorePermit>,
+    ) -> Result<Made, Failure> {
+        let stop = Stop::child_of(&self.scratch.cancelled());
+        self.progress.state(layer.index, LayerState::Downloading);
+        let Some(spool) = bytes else { return self.unpack(layer, parent, None).await };
+        tokio::select! {
+            made = self.unpack(layer, parent, Some((spool, &stop))) => made,
+            never = self.feed(layer, spool, turn, &stop) => match never {},
         }
     }
 
@@ -69,9 +113,21 @@ impl Extraction {
         }
     }
 
-    /// Gets a layer's bytes and writes them, verified, below `target`.
-    pub(super) async fn unpack(&self, layer: &Layer, target: &ContentTarget) -> Result<Unpacked, Failure> {
-        self.progress.state(layer.index, LayerState::Downloading);
+    /// The directories of the layers from `top` down: what a snapshot on it would stand on.
+    pub(super) async fn directories_of(&self, layer: &Layer, top: &str) -> Result<Vec<PathBuf>> {
+        let (key, target) = self.prepare(layer, Some(top)).await.step(|| format!("look below at {top}"))?;
+        self.scratch.discard(&key).await?;
+        Ok(target.parents)
+    }
+
+    async fn unpack(
+        &self,
+        layer: &Layer,
+        parent: Option<&str>,
+        bytes: Option<(&Arc<Spool>, &Stop)>,
+    ) -> Result<Made, Failure> {
+        let _unpack = self.core.unpacks.acquire().await.map_err(|_| Error::internal("images: no turns any more"))?;
+        let (key, target) = self.prepare(layer, parent).await?;
         let options = UnpackOptions {
             compression: layer.compression,
             expected: self
@@ -83,29 +139,24 @@ impl Extraction {
             ..UnpackOptions::default()
         };
         let dir = target.dir.clone();
-        let progress = self.progress.layer(layer.index);
-        match self.source.open(layer).await? {
-            Blob::File(file) => {
-                let reader = FileReader::new(file, self.scratch.cancelled(), progress);
+        let unpacked = match (&*self.source, bytes) {
+            (Source::Archive(archive), _) => {
+                let progress = self.progress.layer(layer.index);
+                let reader = ArchiveReader::new(archive.layer(layer)?, self.scratch.cancelled(), progress);
                 self.scratch.blocking(move || wharf_layers::unpack(reader, &dir, &options)).await?
             }
-            Blob::Stream(stream) => {
-                let (sender, reader) = channel();
-                let job = self.scratch.blocking(move || wharf_layers::unpack(reader, &dir, &options));
-                let mut job = std::pin::pin!(job);
-                tokio::select! {
-                    // It ends before the download where it found a fault.
-                    result = &mut job => result?,
-                    () = feed(stream, sender, progress) => job.await?,
-                }
+            (Source::Registry(_), Some((spool, stop))) => {
+                let reader = SpoolReader::new(spool.clone(), stop.clone());
+                self.scratch.blocking(move || wharf_layers::unpack(reader, &dir, &options)).await?
+            }
+            (Source::Registry(_), None) => Err(Error::internal("images: a layer without bytes").into()),
+        };
+        match unpacked {
+            Ok(unpacked) => Ok(Made { key, target, implied: unpacked.implied }),
+            Err(failure) => {
+                self.scratch.discard(&key).await?;
+                Err(failure)
             }
         }
-    }
-
-    /// The directories of the layers from `top` down: what a snapshot on it would stand on.
-    pub(super) async fn directories_of(&self, layer: &Layer, top: &str) -> Result<Vec<PathBuf>> {
-        let (key, target) = self.prepare(layer, Some(top)).await.step(|| format!("look below at {top}"))?;
-        self.scratch.discard(&key).await?;
-        Ok(target.parents)
     }
 }

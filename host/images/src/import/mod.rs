@@ -54,7 +54,7 @@ async fn import(core: &Arc<Core>, namespace: &str, path: &Path, name: Option<Ref
     });
     let found = named(found.await.step(|| "read the archive".into())??, name)?;
     core.enter(namespace).await?;
-    let scratch = Scratch::new(core.snapshots.clone(), namespace, CancellationToken::new());
+    let scratch = Scratch::new(core, namespace, CancellationToken::new());
     let result = take(core, namespace, found, &scratch).await;
     scratch.finish().await;
     if result.is_err() {

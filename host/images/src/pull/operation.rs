@@ -1,7 +1,7 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
-use wharf_error::{Result, ResultExt as _};
+use wharf_error::{Kind, Result, ResultExt as _};
 use wharf_registry::{Auth, Reference};
 
 use super::select::select;
@@ -9,11 +9,13 @@ use crate::{
     Image,
     core::Core,
     extract::{Repository, Source, extract},
+    leases::Lease,
     progress::Reporter,
     scratch::{Scratch, cancelled},
 };
 
-/// One pull from beginning to end. Returns when all that it began has ended: after a failure nothing is left.
+/// One pull from beginning to end. Returns when all that it began has ended: after a failure nothing half-made is left,
+/// and what is good is kept for the next try, unless it is room that was lacking.
 pub(super) async fn run(
     core: &Arc<Core>,
     namespace: &str,
@@ -22,15 +24,14 @@ pub(super) async fn run(
     progress: &Reporter,
     cancel: CancellationToken,
 ) -> Result<Image> {
-    let scratch = Scratch::new(core.snapshots.clone(), namespace, cancel.clone());
-    let work = pull(core, namespace, reference, auth, progress, &scratch);
+    let scratch = Scratch::new(core, namespace, cancel.clone());
+    let mut lease = None;
+    let work = pull(core, namespace, reference, auth, progress, &scratch, &mut lease);
     let result = cancel.run_until_cancelled(work).await.unwrap_or_else(|| Err(cancelled()));
     scratch.finish().await;
-    if result.is_err() {
-        // Layers that it had committed are nobody's now.
-        if let Err(error) = core.collect(namespace).await {
-            tracing::warn!(%error, "images: clean up after a failed pull");
-        }
+    if let Err(error) = &result {
+        let keep = if error.kind() == Kind::Exhausted { Duration::ZERO } else { core.config.resume_window };
+        core.clean_up_after(namespace, lease, keep).await;
     }
     result.step(|| format!("pull {reference}"))
 }
@@ -42,6 +43,7 @@ async fn pull(
     auth: Option<&Auth>,
     progress: &Reporter,
     scratch: &Scratch,
+    lease: &mut Option<Lease>,
 ) -> Result<Image> {
     core.enter(namespace).await?;
     if let Some(image) = up_to_date(core, namespace, reference, auth).await? {
@@ -50,10 +52,10 @@ async fn pull(
     let selected = select(core, reference, auth).await?;
     progress.layers(selected.layers.iter().map(|l| (l.descriptor.digest().to_string(), l.descriptor.size())));
     // Held before anything is looked up, so that what is found stays.
-    let lease = {
-        let _not_collecting = core.garbage.read().await;
-        core.leases.hold(namespace, selected.layers.iter().map(|layer| layer.chain_id.clone()).collect())
-    };
+    let not_collecting = core.garbage.read().await;
+    let chain = selected.layers.iter().map(|layer| layer.chain_id.clone());
+    *lease = Some(core.leases.hold(namespace, chain.collect()));
+    drop(not_collecting);
     let from = Repository { client: core.client.clone(), reference: reference.clone(), auth: auth.cloned() };
     extract(core, namespace, &selected, Source::Registry(Box::new(from)), progress, scratch).await?;
     let digest_name = reference.at(selected.target.digest());
@@ -61,9 +63,7 @@ async fn pull(
         Some(_) => vec![digest_name],
         None => vec![reference.clone(), digest_name],
     };
-    let image = core.record(namespace, &selected, &names).await?;
-    drop(lease);
-    Ok(image)
+    core.record(namespace, &selected, &names).await
 }
 
 /// The image that is here, where the registry says that its name still points to it: one head request, which

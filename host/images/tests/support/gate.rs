@@ -57,6 +57,11 @@ impl Gate {
         self.open.send_replace(true);
     }
 
+    /// Who comes from now on has to wait.
+    pub fn close(&self) {
+        self.open.send_replace(false);
+    }
+
     /// How often a blob was asked for.
     pub fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)

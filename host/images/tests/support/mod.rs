@@ -51,6 +51,8 @@ impl Node {
             ..ClientConfig::default()
         });
         let mut config = ImagesConfig::new(root.join("content"));
+        // Most tests want to see that nothing is left, not that it is kept for a while.
+        config.resume_window = Duration::ZERO;
         change(&mut config);
         let images = Images::open(store.clone(), snapshots.clone(), client.unwrap(), config).await.unwrap();
         Opened { images, snapshots, store, root }
