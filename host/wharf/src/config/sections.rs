@@ -6,6 +6,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
+use wharf_registry::DockerConfig;
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -58,8 +59,15 @@ pub(crate) struct Streaming {
 pub(crate) struct Registry {
     pub(crate) certs_d: PathBuf,
     pub(crate) max_concurrent_downloads: usize,
+    pub(crate) max_concurrent_unpacks: usize,
     /// Seconds.
     pub(crate) progress_timeout: u64,
+    /// Seconds.
+    pub(crate) abandon_after: u64,
+    /// Seconds.
+    pub(crate) resume_window: u64,
+    /// None: where Docker keeps it; empty: nowhere.
+    auth_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -145,7 +153,27 @@ impl Default for Streaming {
 
 impl Default for Registry {
     fn default() -> Self {
-        Self { certs_d: "/etc/wharf/certs.d".into(), max_concurrent_downloads: 3, progress_timeout: 60 }
+        Self {
+            certs_d: "/etc/wharf/certs.d".into(),
+            max_concurrent_downloads: 3,
+            max_concurrent_unpacks: 16,
+            progress_timeout: 300,
+            abandon_after: 10,
+            resume_window: 600,
+            auth_file: None,
+        }
+    }
+}
+
+// === impl Registry ===
+
+impl Registry {
+    pub(crate) fn credentials(&self) -> Option<DockerConfig> {
+        match &self.auth_file {
+            None => DockerConfig::of_environment(),
+            Some(path) if path.as_os_str().is_empty() => None,
+            Some(path) => Some(DockerConfig::at(path)),
+        }
     }
 }
 

@@ -36,12 +36,16 @@ impl Parts {
         let snapshots = blocking(move || Ok(Snapshots::new(books, backend)?)).await.context("open the snapshots")?;
         let client = Client::new(ClientConfig {
             certs_d: config.registry.certs_d.clone(),
+            credentials: config.registry.credentials(),
             progress_timeout: Duration::from_secs(config.registry.progress_timeout),
             ..ClientConfig::default()
         })?;
         let images_config = ImagesConfig {
             fs_path: dirs.snapshots.clone(),
             max_concurrent_downloads: config.registry.max_concurrent_downloads,
+            max_concurrent_unpacks: config.registry.max_concurrent_unpacks,
+            abandon_after: Duration::from_secs(config.registry.abandon_after),
+            resume_window: Duration::from_secs(config.registry.resume_window),
             ..ImagesConfig::new(dirs.content.clone())
         };
         let images = Images::open(store.clone(), snapshots.clone(), client, images_config).await;
