@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
@@ -12,6 +14,9 @@ use crate::{
 
 /// Messages that may wait for a slow client; newer ones take the place of those that would have to wait longer.
 const QUEUE: usize = 4;
+
+/// Between two messages: what a bar on a terminal can show.
+const PACE: Duration = Duration::from_millis(100);
 
 type Replies = mpsc::Sender<Result<PullImageReply, Status>>;
 
@@ -40,18 +45,17 @@ async fn run(images: Images, request: &PullImageRequest, reference: Reference, r
     });
     let pulling = images.pull(namespace(&request.namespace), &reference, auth, Some(told));
     tokio::pin!(pulling);
-    let mut watching = true;
+    let mut pace = tokio::time::interval(PACE);
     let pulled = loop {
         tokio::select! {
             pulled = &mut pulling => break pulled,
-            changed = progress.changed(), if watching => match changed {
-                Ok(()) => {
+            _ = pace.tick() => {
+                if progress.has_changed().unwrap_or_default() {
                     let reply = reply(&progress.borrow_and_update());
                     if replies.send(Ok(reply)).await.is_err() {
                         return;
                     }
                 }
-                Err(_) => watching = false,
             },
         }
     };
@@ -71,6 +75,7 @@ fn reply(progress: &Progress) -> PullImageReply {
         state: match layer.state {
             LayerState::Waiting => "waiting",
             LayerState::Downloading => "downloading",
+            LayerState::Unpacking => "unpacking",
             LayerState::Unpacked => "unpacked",
             LayerState::Done => "done",
         }

@@ -64,6 +64,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::single_range_in_vec_init, reason = "one range is meant")]
     fn without_its_beginning_nothing_is_ready() {
         let mut filled = Filled::default();
         assert_eq!(filled.missing(5), vec![0..5]);

@@ -99,7 +99,7 @@ fn merge(into: &mut Value, from: Value) {
 /// `before`, and no limit where only `after` has one.
 fn or_unlimited(mut before: LinuxResources, after: &LinuxResources) -> LinuxResources {
     if let Some(memory) = after.memory() {
-        let mut old = before.memory().clone().unwrap_or_default();
+        let mut old = before.memory().unwrap_or_default();
         old.set_limit(old.limit().or(memory.limit().and(Some(-1))));
         old.set_swap(old.swap().or(memory.swap().and(Some(-1))));
         before.set_memory(Some(old));
