@@ -47,6 +47,13 @@ impl Hierarchies {
         })
     }
 
+    /// A cgroup2 hierarchy mounted at a place of its own, as if it were the only one: for who makes device filters, or
+    /// delegates, on a hybrid node. It carries no limits.
+    pub fn v2_at(mount: &Path) -> Self {
+        let only = Hierarchy { mount: mount.to_owned(), v2: true, controllers: Vec::new() };
+        Self { mode: Mode::V2, mounted: [only].into() }
+    }
+
     pub(crate) fn from_mountinfo(text: &str, controllers_of: impl Fn(&Path) -> Result<String>) -> Result<Self> {
         let mut mounted: Vec<Hierarchy> = Vec::new();
         let mut unified: Option<PathBuf> = None;

@@ -27,6 +27,7 @@ pub use self::{
     controller::Controller,
     hierarchies::{Hierarchies, Mode},
     join::JoinFiles,
+    limits::DeviceFilter,
     pressure::{Pressure, Pressures, Stall},
     stats::{CpuUsage, IoUsage, MemoryUsage, PidsUsage, Stats},
 };

@@ -1,11 +1,11 @@
 use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType};
 use wharf_error::{Error, Result};
 
-use crate::{Cgroup, Controller};
+use crate::{Cgroup, Controller, Mode};
 
 /// What every container may do even when all devices are denied, as the OCI specification has it: make
 /// any node, and use the default devices (null, zero, full, random, urandom, tty, console, ptmx, pts).
-const ALWAYS: [&str; 10] = [
+pub(super) const ALWAYS: [&str; 10] = [
     "c *:* m",
     "b *:* m",
     "c 1:3 rwm",
@@ -18,11 +18,11 @@ const ALWAYS: [&str; 10] = [
     "c 136:* rwm",
 ];
 
-/// In the order of the rules, for a later one overrides. v2 needs an eBPF program for it: a warning.
+/// In the order of the rules, for a later one overrides. v2 needs an eBPF program for it ([`Cgroup::device_filter`]).
 pub fn apply(cgroup: &Cgroup, rules: &[LinuxDeviceCgroup], warnings: &mut Vec<String>) -> Result<()> {
     let denies = rules.iter().any(|rule| !rule.allow());
     let Some(slot) = cgroup.slot(Controller::Devices) else {
-        if denies {
+        if denies && cgroup.mode() != Mode::V2 {
             warnings.push("device rules are not enforced: no devices controller of cgroup v1".into());
         }
         return Ok(());
@@ -47,15 +47,21 @@ fn text_of(rule: &LinuxDeviceCgroup) -> Result<String> {
         Some(LinuxDeviceType::C | LinuxDeviceType::U) => "c",
         Some(LinuxDeviceType::P) => return Err(Error::invalid("device rule: a FIFO is no device")),
     };
-    let access = rule.access().as_deref().filter(|access| !access.is_empty()).unwrap_or("rwm");
-    if access.chars().any(|c| !"rwm".contains(c)) {
-        return Err(Error::invalid(format!("device rule: access `{access}` is not made of r, w and m")));
-    }
+    let access = access_of(rule)?;
     // The kernel reads nothing after an `a`.
     if kind == "a" {
         return Ok("a *:* rwm".into());
     }
     Ok(format!("{kind} {}:{} {access}", number(rule.major()), number(rule.minor())))
+}
+
+/// Made of `r`, `w` and `m`; all of them when nothing is said.
+pub(super) fn access_of(rule: &LinuxDeviceCgroup) -> Result<&str> {
+    let access = rule.access().as_deref().filter(|access| !access.is_empty()).unwrap_or("rwm");
+    if access.chars().any(|c| !"rwm".contains(c)) {
+        return Err(Error::invalid(format!("device rule: access `{access}` is not made of r, w and m")));
+    }
+    Ok(access)
 }
 
 #[cfg(test)]

@@ -1,12 +1,15 @@
 //! OCI's resources as files of either version, one kind of resource a file.
 
 mod cpu;
+mod device_filter;
 mod devices;
 mod hugetlb;
 mod io;
 mod memory;
 mod pids;
 mod unified;
+
+pub use self::device_filter::DeviceFilter;
 
 use oci_spec::runtime::LinuxResources;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
