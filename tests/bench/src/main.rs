@@ -20,7 +20,7 @@ use std::{fs, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
-use wharf_testkit::{Auth, Daemon, DaemonOptions, Kind, Registry, busybox};
+use wharf_testkit::{Auth, Daemon, DaemonOptions, Kind, Registry, busybox, mixed};
 
 use self::{
     args::{Arguments, Measure},
@@ -111,8 +111,8 @@ async fn measure(arguments: &Arguments, mut daemon: Option<&mut Daemon>, report:
             result = measured.map(|rows| report.add(rows));
         }
     }
-    if let Some(image) = arguments.pull.as_deref().filter(|_| result.is_ok()) {
-        result = rows::pull(&mut subjects, image, arguments.pulls()).await.map(|rows| report.add(rows));
+    if arguments.wants(Measure::Pull) && result.is_ok() {
+        result = pull(arguments, &mut subjects).await.map(|rows| report.add(rows));
     }
     for subject in &mut subjects {
         // Also after a failure: nothing of the bench stays behind in a peer.
@@ -122,6 +122,15 @@ async fn measure(arguments: &Arguments, mut daemon: Option<&mut Daemon>, report:
         }
     }
     result
+}
+
+async fn pull(arguments: &Arguments, subjects: &mut [Subject]) -> Result<Vec<rows::Row>> {
+    if let Some(image) = &arguments.pull {
+        return rows::pull(subjects, image, arguments.pulls()).await;
+    }
+    let registry = Registry::start(Auth::Open)?;
+    registry.add("bench/mixed", "1", &mixed()?);
+    rows::pull(subjects, &format!("{}/bench/mixed:1", registry.address()), arguments.pulls()).await
 }
 
 async fn subjects(arguments: &Arguments, daemon: Option<&Daemon>) -> Result<Vec<Subject>> {

@@ -13,6 +13,7 @@ mod http;
 mod image;
 mod layer;
 mod leaks;
+mod mixed;
 mod packages;
 mod process;
 mod registry;
@@ -32,6 +33,7 @@ pub use self::{
     image::{Blob, Image, Kind, architecture, digest_of},
     layer::{Compression, Layer},
     leaks::{Leaks, Scope},
+    mixed::mixed,
     packages::{apt_is_here, unpacked_package},
     process::{Process, processes},
     registry::{Auth, Registry, Seen},
