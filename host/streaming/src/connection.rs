@@ -62,7 +62,17 @@ pub(crate) struct Inputs {
 }
 
 /// A second look at a connection, for whether its client has closed it.
-pub(crate) struct Watch(TcpStream);
+pub(crate) struct Watch {
+    connection: TcpStream,
+    nudge: Arc<dyn Nudge>,
+}
+
+/// Says something that a client takes no notice of. The kernel of one that has gone answers with a reset; its own end
+/// of the connection does not arrive while what it wrote before has no room.
+#[async_trait]
+pub(crate) trait Nudge: Send + Sync {
+    async fn nudge(&self) -> io::Result<()>;
+}
 
 // === impl Activity ===
 
@@ -147,12 +157,17 @@ impl Inputs {
     }
 }
 
+/// The same connection once more, to be waited for by itself.
+pub(crate) fn second(connection: &TcpStream) -> io::Result<TcpStream> {
+    let second = std::net::TcpStream::from(connection.as_fd().try_clone_to_owned()?);
+    TcpStream::from_std(second)
+}
+
 // === impl Watch ===
 
 impl Watch {
-    pub(crate) fn of(connection: &TcpStream) -> io::Result<Self> {
-        let second = std::net::TcpStream::from(connection.as_fd().try_clone_to_owned()?);
-        Ok(Self(TcpStream::from_std(second)?))
+    pub(crate) fn new(connection: TcpStream, nudge: Arc<dyn Nudge>) -> Self {
+        Self { connection, nudge }
     }
 
     /// Queues bytes, and meanwhile looks whether their client is still there: it is not read while it waits.
@@ -168,10 +183,13 @@ impl Watch {
     async fn closed(&self) -> io::Error {
         loop {
             tokio::time::sleep(LOOK).await;
-            match self.0.ready(Interest::READABLE).await {
+            match self.connection.ready(Interest::READABLE).await {
                 Ok(ready) if ready.is_read_closed() => return io::ErrorKind::ConnectionReset.into(),
                 Ok(_) => {}
                 Err(error) => return error,
+            }
+            if let Err(error) = self.nudge.nudge().await {
+                return error;
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Ports of a pod over one SPDY connection: two streams a connection to a port, one for bytes, one for its error.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use tokio::{
@@ -11,7 +11,7 @@ use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use crate::{
     PortForwardRequest,
-    connection::{Activity, Watch},
+    connection::{Activity, Watch, second},
     server::Inner,
     spdy::{Opened, Reader, Writer},
 };
@@ -25,12 +25,13 @@ const CHUNK: usize = 64 * 1024;
 /// Serves until the client closes the connection, or nothing has passed for the idle timeout.
 pub(crate) async fn serve(inner: &Inner, request: PortForwardRequest, before: Bytes, connection: TcpStream) {
     let activity = Activity::start(inner.config.idle_timeout);
-    let watch = match Watch::of(&connection) {
-        Ok(watch) => watch,
+    let second = match second(&connection) {
+        Ok(second) => second,
         Err(error) => return tracing::warn!(%error, "port-forward: set up the connection"),
     };
     let (read, write) = connection.into_split();
     let writer = Writer::new(write, activity.clone());
+    let watch = Watch::new(second, Arc::new(writer.clone()));
     let (reader, mut opened) = Reader::new(before, read, watch, writer.clone(), activity.clone());
     let reader = tokio::spawn(reader.run());
     let mut waiting: HashMap<String, (Option<Opened>, Option<Opened>)> = HashMap::new();

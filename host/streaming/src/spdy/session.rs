@@ -1,4 +1,4 @@
-use std::{collections::HashMap, io, time::Duration};
+use std::{collections::HashMap, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::{net::TcpStream, sync::mpsc, task::JoinHandle};
@@ -7,7 +7,7 @@ use wharf_error::{Error, Kind, Result};
 use super::{Opened, Reader, Writer};
 use crate::{
     Input, Output, Streams,
-    connection::{Activity, Channel, Watch},
+    connection::{Activity, Channel, Watch, second},
     size::Sizes,
 };
 
@@ -27,9 +27,10 @@ pub(crate) async fn session(
     within: Duration,
 ) -> Result<Session> {
     let broken = |error: io::Error| Error::new(Kind::Unavailable, "streaming: set up the connection").because(error);
-    let watch = Watch::of(&connection).map_err(broken)?;
+    let second = second(&connection).map_err(broken)?;
     let (read, write) = connection.into_split();
     let writer = Writer::new(write, activity.clone());
+    let watch = Watch::new(second, Arc::new(writer.clone()));
     let (reader, mut opened) = Reader::new(before, read, watch, writer.clone(), activity.clone());
     let reader = tokio::spawn(reader.run());
     let mut there = HashMap::new();
@@ -53,8 +54,7 @@ pub(crate) async fn session(
             return Err(Error::new(Kind::DeadlineExceeded, what));
         }
     }
-    let output =
-        |channel| wanted.contains(&channel).then(|| Output { sink: std::sync::Arc::new(writer.clone()), channel });
+    let output = |channel| wanted.contains(&channel).then(|| Output { sink: Arc::new(writer.clone()), channel });
     let streams = Streams {
         stdin: there.remove(&Channel::Stdin).map(Input),
         stdout: output(Channel::Stdout),

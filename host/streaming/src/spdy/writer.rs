@@ -11,7 +11,7 @@ use super::{
     frame::{FIN, control, data},
     headers::no_headers,
 };
-use crate::connection::{Activity, Channel, Sink};
+use crate::connection::{Activity, Channel, Nudge, Sink};
 
 /// The longest data frame that is sent, bytes: between two of a fast stream, others have their turn.
 const LONGEST: usize = 64 * 1024;
@@ -93,6 +93,15 @@ impl Writer {
     fn stream(&self, channel: Channel) -> io::Result<u32> {
         let channels = self.channels.read().unwrap_or_else(PoisonError::into_inner);
         channels.get(&channel).copied().ok_or_else(|| io::Error::other(format!("no stream {channel:?}")))
+    }
+}
+
+#[async_trait]
+impl Nudge for Writer {
+    /// A ping of ours, whose answer nobody waits for.
+    async fn nudge(&self) -> io::Result<()> {
+        const OURS: u32 = 2;
+        self.pong(OURS).await
     }
 }
 

@@ -12,7 +12,7 @@ use wharf_error::{Kind, Result, ResultExt as _};
 use super::{LONGEST, reader::read, writer::Writer};
 use crate::{
     Output, Streams,
-    connection::{Activity, Channel, Inputs, Watch},
+    connection::{Activity, Channel, Inputs, Watch, second},
     protocol::Version,
 };
 
@@ -30,11 +30,12 @@ pub(crate) async fn session(
     wanted: &[Channel],
     version: Version,
 ) -> Result<Session> {
-    let watch = Watch::of(&connection).step_as(Kind::Unavailable, || "streaming: set up the connection".into())?;
+    let second = second(&connection).step_as(Kind::Unavailable, || "streaming: set up the connection".into())?;
     let config = WebSocketConfig::default().max_message_size(Some(LONGEST)).max_frame_size(Some(LONGEST));
     let socket = WebSocketStream::from_partially_read(connection, before.to_vec(), Role::Server, Some(config)).await;
     let (sink, stream) = socket.split();
     let writer = Writer::new(sink, activity.clone());
+    let watch = Watch::new(second, Arc::new(writer.clone()));
     let wants = |channel| wanted.contains(&channel);
     let (inputs, stdin, resize) = Inputs::new(wants(Channel::Stdin), wants(Channel::Resize));
     let reader = tokio::spawn(read(stream, inputs, watch, version, activity.clone()));

@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::{
 };
 
 use super::{Socket, number};
-use crate::connection::{Activity, Channel, Sink};
+use crate::connection::{Activity, Channel, Nudge, Sink};
 
 /// The longest message that is sent, bytes.
 const LONGEST: usize = 64 * 1024;
@@ -60,6 +60,13 @@ impl Writer {
                 return;
             }
         }
+    }
+}
+
+#[async_trait]
+impl Nudge for Writer {
+    async fn nudge(&self) -> io::Result<()> {
+        self.put(Message::Pong(Bytes::new())).await
     }
 }
 
