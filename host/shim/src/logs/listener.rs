@@ -90,15 +90,17 @@ impl Listener {
             Err(end) => return Some(end),
         };
         self.pending.drain(..count);
+        let left = self.patience.saturating_sub(now.duration_since(since));
         let earned = Duration::from_millis(count as u64 * 1000 / SLOWEST);
-        self.patience = self.patience.saturating_sub(now.duration_since(since)).saturating_add(earned).min(PATIENCE);
+        self.patience = left.saturating_add(earned).min(PATIENCE);
         if self.pending.is_empty() {
             self.pending = Vec::new();
             self.blocked = None;
             return self.closing.then_some(AttachEnd::Ended);
         }
         self.blocked = Some(now);
-        self.patience.is_zero().then_some(AttachEnd::TooSlow)
+        // What it has earned comes too late.
+        left.is_zero().then_some(AttachEnd::TooSlow)
     }
 
     /// No more will come: it ends as soon as what is pending is in the FIFO.
