@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use wharf_error::Result;
 use wharf_snapshots::Info;
@@ -23,12 +23,15 @@ pub(crate) async fn drop_broken(core: &Arc<Core>) -> Result<()> {
     Ok(())
 }
 
-/// Removes what a killed daemon left half-written. The layers that its pulls had committed, and the parts that they
-/// had downloaded, are kept for a while: who pulled comes again.
+/// Removes what a killed daemon left half-written. The layers that its pulls had committed and no image has yet, and the
+/// parts that they had downloaded, are kept for a while: who pulled comes again.
 pub(crate) async fn left_overs(core: &Arc<Core>) -> Result<()> {
     for namespace in core.namespaces().await? {
         let not_collecting = core.garbage.read().await;
-        let committed = |info: &Info| info.kind == wharf_snapshots::Kind::Committed;
+        let entries = core.book(&namespace).await?.entries();
+        let of_images: HashSet<&str> = entries.iter().flat_map(|entry| &entry.row.chain).map(String::as_str).collect();
+        let committed =
+            |info: &Info| info.kind == wharf_snapshots::Kind::Committed && !of_images.contains(info.key.as_str());
         let layers = core.snapshots.list(&namespace).await?.into_iter().filter(committed).map(|info| info.key);
         let lease = core.leases.hold(&namespace, layers.collect());
         drop(not_collecting);
