@@ -74,7 +74,10 @@ impl Inner {
             stdout: log.clone(),
             stderr: if container.tty { Stdio::Null } else { log },
         };
-        let started = match shim.create_task(&task).await {
+        let created = shim.create_task(&task).await;
+        // Before the shim is asked: a short container has ended before its answer is here.
+        let started_at = time::now();
+        let started = match created {
             Ok(()) => shim.start_task(&container.id, "").await,
             Err(error) => Err(error),
         };
@@ -82,7 +85,7 @@ impl Inner {
             Ok(pid) => {
                 self.update_container(entry, |container| {
                     container.stage = Stage::Running;
-                    container.started_at = time::now();
+                    container.started_at = started_at;
                     container.pid = Some(pid);
                 })
                 .await?;
