@@ -9,7 +9,11 @@ const HOST: &str = "failing.test";
 
 /// A node for which `failing.test` is this registry.
 fn node(registry: &Registry) -> Option<Node> {
-    Node::with(DaemonOptions { mirrors: vec![(HOST.into(), registry.address())], ..DaemonOptions::default() })
+    Node::with(mirrored(registry))
+}
+
+fn mirrored(registry: &Registry) -> DaemonOptions {
+    DaemonOptions { mirrors: vec![(HOST.into(), registry.address())], ..DaemonOptions::default() }
 }
 
 fn runs(node: &Node, image: &str) {
@@ -67,7 +71,9 @@ fn two_tags_of_one_image_are_one_image_and_both_go_with_it() {
 #[test]
 fn a_layer_that_is_not_what_its_digest_says_is_refused_and_nothing_is_kept() {
     let registry = Registry::start(Auth::Open).unwrap();
-    let Some(node) = node(&registry) else { return };
+    // What is good of a broken pull is kept for the next try, unless the node says not to.
+    let options = DaemonOptions { config: "resume_window = 0\n".into(), ..mirrored(&registry) };
+    let Some(node) = Node::with(options) else { return };
     let image = busybox(Kind::Docker).unwrap();
     registry.add("corrupt", "1", &image);
     registry.corrupt(&image.blobs[1].digest);

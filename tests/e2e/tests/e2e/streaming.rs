@@ -172,8 +172,12 @@ fn a_terminal_has_the_clients_size_and_follows_it() {
         assert!(echoed, "{transport}: {}", terminal.text());
         // Control-C goes to the foreground process there, not to crictl.
         terminal.say("\x03");
-        terminal.say("echo still $((40 + 2)); exit 7\n");
-        terminal.wait("still 42");
+        let back = wait_for(DEADLINE, || {
+            terminal.say("echo still $((40 + 2))\n");
+            terminal.seen_within("still 42", Duration::from_millis(500))
+        });
+        assert!(back, "{transport}: {}", terminal.text());
+        terminal.say("exit 7\n");
         assert_ne!(ended(&mut child), Some(0), "{transport}: {}", terminal.text());
         assert!(terminal.text().contains('7'), "{transport}: {}", terminal.text());
     }
