@@ -96,7 +96,7 @@ pub fn run(arguments: &Arguments, packages: &[String], filter: Option<&str>) -> 
 }
 
 /// What a guest is made with; in CI nothing that can be installed may be missing.
-fn machine_tools() -> Result<Option<Tools>> {
+pub fn machine_tools() -> Result<Option<Tools>> {
     if wharf_testkit::root().is_ok() && wharf_testkit::apt_is_here() {
         // What stays missing is named by the next line.
         if let Err(error) = step("qemu and kmod", Tools::install_missing) {

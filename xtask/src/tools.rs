@@ -7,7 +7,10 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use wharf_testkit::{Crictl, DockerRegistry, cache_dir, in_ci};
 
-use crate::progress::{loud_step, say};
+use crate::{
+    guest::machine_tools,
+    progress::{loud_step, say},
+};
 
 const WASM_TARGET: &str = "wasm32-wasip2";
 const CRICTL_VERSION: &str = "v1.36.0";
@@ -45,7 +48,9 @@ pub fn crictl() -> Result<PathBuf> {
 pub fn for_tests() -> Result<()> {
     wasm_target()?;
     missing("crictl", "the end-to-end tests", crictl().map(drop))?;
-    missing("docker-registry", "tests that pull from a registry of others", DockerRegistry::find().map(drop))
+    missing("docker-registry", "tests that pull from a registry of others", DockerRegistry::find().map(drop))?;
+    // Installed in CI, and for whoever asks for the guest: others may not want a QEMU, and its tests say they are skipped.
+    if in_ci() { machine_tools().map(drop) } else { Ok(()) }
 }
 
 fn missing(what: &str, needed_by: &str, found: Result<()>) -> Result<()> {

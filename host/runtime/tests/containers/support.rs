@@ -7,7 +7,7 @@ use std::{
     },
     path::{Path, PathBuf},
     process::Command,
-    sync::mpsc,
+    sync::{OnceLock, mpsc},
     time::Duration,
 };
 
@@ -42,6 +42,18 @@ pub const DEFAULT_CAPABILITIES: [&str; 14] = [
     "CAP_KILL",
     "CAP_AUDIT_WRITE",
 ];
+
+/// Debian's own, installed or from its package in the tests' cache.
+fn busybox() -> &'static Path {
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    FOUND.get_or_init(|| {
+        let installed = PathBuf::from("/bin/busybox");
+        if installed.exists() {
+            return installed;
+        }
+        wharf_testkit::unpacked_package("busybox").unwrap().join("bin/busybox")
+    })
+}
 
 /// A folder with one image layer, an upper and a bundle.
 pub struct Sandbox {
@@ -91,14 +103,15 @@ impl Sandbox {
         for directory in ["bin", "etc", "tmp", "root", "home/dev", "lib", "lib64", "usr/bin"] {
             fs::create_dir_all(self.lower(directory)).unwrap();
         }
-        fs::copy("/bin/busybox", self.lower("bin/busybox")).unwrap();
-        let libraries = Command::new("ldd").arg("/bin/busybox").output().unwrap();
+        let busybox = busybox();
+        fs::copy(busybox, self.lower("bin/busybox")).unwrap();
+        let libraries = Command::new("ldd").arg(busybox).output().unwrap();
         for library in String::from_utf8(libraries.stdout).unwrap().split_whitespace().filter(|w| w.starts_with('/')) {
             let target = self.lower(library.trim_start_matches('/'));
             fs::create_dir_all(target.parent().unwrap()).unwrap();
             fs::copy(library, target).unwrap();
         }
-        let applets = Command::new("/bin/busybox").arg("--list").output().unwrap();
+        let applets = Command::new(busybox).arg("--list").output().unwrap();
         for applet in String::from_utf8(applets.stdout).unwrap().lines().filter(|applet| *applet != "busybox") {
             symlink("busybox", self.lower("bin").join(applet)).unwrap();
         }
