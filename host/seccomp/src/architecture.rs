@@ -10,7 +10,7 @@ pub enum Architecture {
     X86_64,
     /// 32 bits of x86.
     X86,
-    /// 32-bit pointers on 64 bits of x86: the kernel marks its numbers by [`X32_BIT`].
+    /// 32-bit pointers on 64 bits of x86: the kernel marks its numbers by `X32_BIT`.
     X32,
     /// 64 bits of arm.
     Aarch64,
