@@ -2,7 +2,7 @@
 //!
 //! A thin layer: it checks what a client asks, turns it into the words of `wharf_pods` and `wharf_images`, and
 //! their answers into CRI's messages. What it does decide is the OCI specification of a container (`spec`).
-//! Every RPC runs under a request id of its own ([`serve`]); what is not served yet answers `Unimplemented` by name.
+//! Every RPC runs under a request id of its own (`serve`); what is not served yet answers `Unimplemented` by name.
 #![forbid(unsafe_code)]
 
 mod config;

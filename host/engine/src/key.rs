@@ -2,7 +2,7 @@ use std::{fmt::Write as _, fs};
 
 use sha2::{Digest, Sha256};
 
-/// What compiled code depends on besides the component, as 16 hex digits: wasmtime, [`config`](crate::config) and the
+/// What compiled code depends on besides the component, as 16 hex digits: wasmtime, [`config`](crate::config()) and the
 /// CPU's abilities. Part of a cached file's name, so that a new engine finds nothing instead of something wrong; that it
 /// fits is checked by wasmtime itself when it loads the code.
 ///

@@ -20,7 +20,7 @@ use crate::{
 
 const START_DEADLINE: Duration = Duration::from_secs(30);
 
-/// A container made by [`crate::create`]. Methods may be called from several threads. Dropping this before `start` ends
+/// A container made by [`crate::create()`]. Methods may be called from several threads. Dropping this before `start` ends
 /// the waiting process; after `start` it ends nothing.
 #[derive(Debug)]
 pub struct Container {

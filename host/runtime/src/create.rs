@@ -46,7 +46,7 @@ pub struct CreateRequest<'a> {
     pub root: Root,
     /// The pod's namespaces.
     pub namespaces: &'a PodNamespaces,
-    /// What [`user_namespace`](crate::user_namespace) finds in `spec`. The root must be made for it
+    /// What [`user_namespace`](crate::user_namespace()) finds in `spec`. The root must be made for it
     /// ([`assemble_idmapped_root`](crate::assemble_idmapped_root)) or belong to its users already.
     pub user_namespace: Option<Arc<UserNamespace>>,
     /// The cgroup to join.

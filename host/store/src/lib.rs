@@ -6,7 +6,7 @@
 //! within a second, to be told after a reboot what was there ([`Store::previous_boot`]).
 //!
 //! A [`Table`] says which of the two it is in, what its rows are (JSON), and nothing else. Keys are
-//! `<namespace>/<name>` ([`key`]), so that no reader ever sees another namespace by accident.
+//! `<namespace>/<name>` ([`key()`]), so that no reader ever sees another namespace by accident.
 #![forbid(unsafe_code)]
 
 mod boot;

@@ -1,6 +1,6 @@
 //! The child between clone and exec: what it is told (`op`), how it does it, and how it answers.
 //!
-//! [`spawn`] is the one door. Everything that runs in the child takes what was prepared in the parent and makes raw
+//! [`spawn()`] is the one door. Everything that runs in the child takes what was prepared in the parent and makes raw
 //! system calls; it must not allocate, lock, panic or return.
 
 mod channel;
