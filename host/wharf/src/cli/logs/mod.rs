@@ -141,7 +141,8 @@ mod tests {
     #[test]
     fn ages_and_times_are_read() {
         assert_eq!(since("2026-01-02T03:04:05Z").unwrap().unix_timestamp(), 1_767_323_045);
-        let hour = OffsetDateTime::now_utc() - since("1h").unwrap();
+        let then = since("1h").unwrap();
+        let hour = OffsetDateTime::now_utc() - then;
         assert!((3600..3700).contains(&hour.whole_seconds()));
         for bad in ["", "h", "1w", "yesterday", "é"] {
             assert!(since(bad).is_err(), "{bad}");
