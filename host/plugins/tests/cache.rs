@@ -15,10 +15,12 @@ use common::Node;
 use wharf_error::Kind;
 use wharf_plugins::{Origin, Wasm};
 
-/// Name and inode of everything there: a file that was made again has another.
-fn files(node: &Node) -> BTreeMap<PathBuf, u64> {
+/// Inode and time of writing of everything there: a file that was made again differs in one, for the inode of one that is
+/// gone may be given to the next.
+fn files(node: &Node) -> BTreeMap<PathBuf, (u64, i64, i64)> {
     let entries = fs::read_dir(node.path("compiled")).unwrap().map(Result::unwrap);
-    entries.map(|entry| (entry.path(), entry.metadata().unwrap().ino())).collect()
+    let made = |meta: fs::Metadata| (meta.ino(), meta.mtime(), meta.mtime_nsec());
+    entries.map(|entry| (entry.path(), made(entry.metadata().unwrap()))).collect()
 }
 
 fn one(node: &Node, extension: &str) -> PathBuf {
