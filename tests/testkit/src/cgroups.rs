@@ -4,7 +4,11 @@ use std::{
     time::Duration,
 };
 
+use anyhow::{Context as _, Result};
+
 use crate::wait::wait_for;
+
+const REMOVAL: Duration = Duration::from_secs(10);
 
 /// The mount points of every cgroup hierarchy.
 pub(crate) fn hierarchies() -> Vec<PathBuf> {
@@ -17,6 +21,25 @@ pub(crate) fn hierarchies() -> Vec<PathBuf> {
         .filter_map(|line| line.split(' ').nth(4))
         .map(PathBuf::from)
         .collect()
+}
+
+/// Makes the cgroup `path` (`/a`) in every hierarchy, for a program that wants one to be there.
+///
+/// # Errors
+///
+/// When one cannot be made; those made before stay, for [`remove_cgroup`].
+pub fn make_cgroup(path: &str) -> Result<()> {
+    for hierarchy in hierarchies() {
+        let dir = hierarchy.join(path.trim_start_matches('/'));
+        fs::create_dir_all(&dir).with_context(|| format!("make cgroup {}", dir.display()))?;
+    }
+    Ok(())
+}
+
+/// Removes the cgroup `path` and all below it in every hierarchy; whether all of it is gone.
+pub fn remove_cgroup(path: &str) -> bool {
+    remove(path, REMOVAL);
+    below(path).is_empty()
 }
 
 /// Every cgroup at or below `path` (`/a/b`) in every hierarchy, deepest last.

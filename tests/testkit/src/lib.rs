@@ -4,6 +4,7 @@
 //! Everything blocks and has a deadline. Nothing here links the daemon's crates: it is judged from outside.
 #![forbid(unsafe_code)]
 
+mod bridge;
 mod cache;
 mod cgroups;
 mod crictl;
@@ -14,8 +15,10 @@ mod image;
 mod layer;
 mod leaks;
 mod mixed;
+mod namespaces;
 mod packages;
 mod process;
+mod programs;
 mod registry;
 mod samples;
 mod skip;
@@ -25,7 +28,9 @@ mod wait;
 mod work_dir;
 
 pub use self::{
+    bridge::BridgeNetwork,
     cache::{cache_dir, lock_cache},
+    cgroups::{make_cgroup, remove_cgroup},
     crictl::{Crictl, Ran},
     daemon::{Daemon, DaemonOptions},
     docker_registry::DockerRegistry,
@@ -34,8 +39,10 @@ pub use self::{
     layer::{Compression, Layer},
     leaks::{Leaks, Scope},
     mixed::mixed,
+    namespaces::{own_mounts, own_network},
     packages::{apt_is_here, unpacked_package},
     process::{Process, processes},
+    programs::{in_path, install_missing},
     registry::{Auth, Registry, Seen},
     samples::{busybox, busybox_layers, many_layers, odd},
     skip::{in_ci, need, root, skipped},

@@ -6,7 +6,9 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use crate::tools::{in_path, run};
+use wharf_testkit::in_path;
+
+use crate::tools::run;
 
 /// A disk with an empty ext4 on it: a sparse file that takes what is written.
 #[derive(Clone, Debug)]

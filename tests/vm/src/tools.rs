@@ -1,11 +1,10 @@
 use std::{
-    fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Stdio},
 };
 
 use anyhow::{Context as _, Result, ensure};
-use wharf_testkit::{apt_is_here, unpacked_package};
+use wharf_testkit::{apt_is_here, in_path, install_missing, unpacked_package};
 
 /// The programs that a guest is made with.
 #[derive(Clone, Debug)]
@@ -51,19 +50,7 @@ impl Tools {
     ///
     /// When apt fails, with its own words.
     pub fn install_missing() -> Result<()> {
-        let missing: Vec<_> =
-            INSTALLED.iter().filter(|(p, _)| in_path(p).is_err()).map(|(_, package)| *package).collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let install = |_| {
-            run(Command::new("apt-get")
-                .args(["-q", "-o", "DPkg::Lock::Timeout=300", "install", "-y", "--no-install-recommends"])
-                .args(&missing)
-                .env("DEBIAN_FRONTEND", "noninteractive"))
-        };
-        // A machine that has never asked its mirror has no lists.
-        install(()).or_else(|_: anyhow::Error| run(Command::new("apt-get").args(["-q", "update"])).and_then(install))
+        install_missing(INSTALLED)
     }
 }
 
@@ -77,12 +64,4 @@ pub fn output(command: &mut Command) -> Result<String> {
 /// As [`output`], for what it does.
 pub fn run(command: &mut Command) -> Result<()> {
     output(command).map(drop)
-}
-
-/// A program in `PATH`, or where the system's own are.
-pub fn in_path(name: &str) -> Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let dirs = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")]);
-    let executable = |path: &Path| fs::metadata(path).is_ok_and(|m| m.is_file());
-    dirs.map(|dir| dir.join(name)).find(|p| executable(p)).with_context(|| format!("there is no {name}"))
 }
