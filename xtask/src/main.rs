@@ -3,8 +3,11 @@
 
 mod bench;
 mod build;
+mod critest;
 mod demo;
+mod go_tools;
 mod guest;
+mod kubelet;
 mod progress;
 mod test;
 mod test_programs;
@@ -37,6 +40,18 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Builds Wharf and runs Kubernetes' critest against it, or against a reference
+    Critest {
+        /// Arguments of wharf-critest: `--websocket`, `--parallel N`, `--focus WORDS`, …; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Builds Wharf and runs a real kubelet's static pods on it
+    Kubelet {
+        /// Arguments of wharf-kubelet: `--only WORDS`, `--keep FOLDER`, …; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Builds the binaries into target/release
     Build,
     /// Installs what building and testing need, and names what it cannot
@@ -48,6 +63,8 @@ fn main() -> ExitCode {
         Task::Demo { image } => demo::run(image.as_deref()),
         Task::Test(arguments) => test::run(&arguments),
         Task::Bench { arguments } => bench::run(&arguments),
+        Task::Critest { arguments } => critest::run(&arguments),
+        Task::Kubelet { arguments } => kubelet::run(&arguments),
         Task::Tools => tools::for_tests(),
         Task::Build => tools::wasm_target().and_then(|()| build::binaries()),
     };

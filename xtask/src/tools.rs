@@ -1,20 +1,18 @@
 use std::{
-    fs,
     path::PathBuf,
     process::{Command, Stdio},
 };
 
 use anyhow::{Context as _, Result, bail};
-use wharf_testkit::{Crictl, DockerRegistry, cache_dir, in_ci};
+use wharf_testkit::{Crictl, DockerRegistry, in_ci};
 
 use crate::{
+    go_tools::{CRI_TOOLS_VERSION, build_crictl},
     guest::machine_tools,
     progress::{loud_step, say},
 };
 
 const WASM_TARGET: &str = "wasm32-wasip2";
-const CRICTL_VERSION: &str = "v1.36.0";
-const CRICTL_MODULE: &str = "sigs.k8s.io/cri-tools";
 
 /// The target of plugins: there, or added with rustup.
 pub fn wasm_target() -> Result<()> {
@@ -38,8 +36,8 @@ pub fn crictl() -> Result<PathBuf> {
     if let Ok(found) = Crictl::find() {
         return Ok(found);
     }
-    loud_step(&format!("build crictl {CRICTL_VERSION} with Go (once)"), build_crictl)
-        .with_context(|| format!("crictl is needed: install Go or crictl {CRICTL_VERSION} and run this again"))?;
+    loud_step(&format!("build crictl {CRI_TOOLS_VERSION} with Go (once)"), build_crictl)
+        .with_context(|| format!("crictl is needed: install Go or crictl {CRI_TOOLS_VERSION} and run this again"))?;
     Crictl::find()
 }
 
@@ -64,32 +62,8 @@ fn missing(what: &str, needed_by: &str, found: Result<()>) -> Result<()> {
     }
 }
 
-// A module of our own that names the tool: `go install tool@version` asks the module's host more than the proxy may know.
-fn build_crictl() -> Result<()> {
-    let cache = cache_dir()?;
-    let dir = cache.join("crictl-module");
-    fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
-    fs::write(
-        dir.join("go.mod"),
-        format!("module crictl.tools\n\ngo 1.24\n\nrequire {CRICTL_MODULE} {CRICTL_VERSION}\n"),
-    )?;
-    fs::write(
-        dir.join("tools.go"),
-        format!("//go:build tools\n\npackage tools\n\nimport _ \"{CRICTL_MODULE}/cmd/crictl\"\n"),
-    )?;
-    run(Command::new("go").args(["mod", "tidy"]).current_dir(&dir))?;
-    let made = cache.join("bin/crictl");
-    let flags = format!("-s -w -X {CRICTL_MODULE}/pkg/version.Version={CRICTL_VERSION}");
-    let package = format!("{CRICTL_MODULE}/cmd/crictl");
-    // Go writes the file when it is whole.
-    run(Command::new("go")
-        .args(["build", "-trimpath", "-ldflags", &flags, "-o"])
-        .arg(&made)
-        .arg(package)
-        .current_dir(&dir))
-}
-
-fn run(command: &mut Command) -> Result<()> {
+/// Runs a command and wants success; else what it said.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
     let out = command.stdin(Stdio::null()).output().with_context(|| format!("start {command:?}"))?;
     if !out.status.success() {
         bail!("{command:?}: {}: {}", out.status, String::from_utf8_lossy(&out.stderr).trim());

@@ -1,0 +1,75 @@
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use wharf_testkit::{Daemon, DaemonOptions, Leaks};
+
+use crate::{arguments::Arguments, images::REGISTRIES};
+
+/// The runtime that is judged: a private daemon, or one that runs already.
+pub enum Node {
+    Own { daemon: Box<Daemon>, leaks: Box<Leaks> },
+    Reference { endpoint: PathBuf },
+}
+
+impl Node {
+    /// Starts a daemon, or tells a running one where the images are.
+    pub fn start(arguments: &Arguments, registry: &str) -> Result<Self> {
+        if let (Some(endpoint), Some(certs_d)) = (&arguments.endpoint, &arguments.certs_d) {
+            for host in REGISTRIES {
+                let dir = certs_d.join(host);
+                fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
+                let text = format!("[host.\"http://{registry}\"]\ncapabilities = [\"pull\", \"resolve\"]\n");
+                fs::write(dir.join("hosts.toml"), text)
+                    .with_context(|| format!("write {}/hosts.toml", dir.display()))?;
+            }
+            return Ok(Self::Reference { endpoint: endpoint.clone() });
+        }
+        let config = match &arguments.config {
+            Some(file) => fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?,
+            None => String::new(),
+        };
+        let options = DaemonOptions {
+            name: "critest".into(),
+            mirrors: REGISTRIES.iter().map(|host| ((*host).to_owned(), registry.to_owned())).collect(),
+            config,
+            ..DaemonOptions::default()
+        };
+        let daemon = Box::new(Daemon::start(&options)?);
+        let leaks = Box::new(Leaks::watch(daemon.scope()));
+        Ok(Self::Own { daemon, leaks })
+    }
+
+    /// Its socket.
+    pub fn endpoint(&self) -> PathBuf {
+        match self {
+            Self::Own { daemon, .. } => daemon.socket(),
+            Self::Reference { endpoint } => endpoint.clone(),
+        }
+    }
+
+    /// The end of the log of a daemon of ours.
+    pub fn log_tail(&self) -> String {
+        match self {
+            Self::Own { daemon, .. } => daemon.log_tail(60),
+            Self::Reference { .. } => String::new(),
+        }
+    }
+
+    /// Ends a daemon of ours, and looks for what should be gone. critest removes its pods and leaves images.
+    pub fn finish(self) -> Result<()> {
+        let Self::Own { mut daemon, leaks } = self else { return Ok(()) };
+        daemon.stop()?;
+        let alive = daemon.scope().alive();
+        ensure!(alive.is_empty(), "left behind after critest:\n  {}", alive.join("\n  "));
+        ensure!(no_pods(&daemon.state()), "folders of pods are left in {}", daemon.state().display());
+        drop(leaks);
+        Ok(())
+    }
+}
+
+fn no_pods(state: &Path) -> bool {
+    fs::read_dir(state.join("pods")).map_or(true, |mut pods| pods.next().is_none())
+}
