@@ -1,0 +1,53 @@
+use std::path::{Path, PathBuf};
+
+use wharf_error::{Result, ResultExt as _};
+
+use super::Networks;
+
+/// The file system of namespaces.
+const NSFS_MAGIC: u64 = 0x6e73_6673;
+
+impl Networks {
+    /// Detaches a pod from all that it is attached to or may be, the last network first.
+    ///
+    /// Nothing attached is success. To be repeated after an error; what is done then is not asked for again. A network
+    /// namespace that is gone is no obstacle. Not to be cancelled, and one call a pod at a time.
+    ///
+    /// # Errors
+    ///
+    /// What the plugin says that fails. The attachment stays in the books.
+    pub async fn detach(&self, pod: &str) -> Result<()> {
+        let inner = &*self.inner;
+        if !self.holds(pod) {
+            return Ok(());
+        }
+        let _no_collection = inner.collecting.read().await;
+        let Some(mut row) = inner.rows().get(pod).cloned() else { return Ok(()) };
+        if row.settled {
+            row.settled = false;
+            inner.put(&row).await?;
+        }
+        let target = row.target(there(&row.netns).await?);
+        while let Some(joined) = row.joined.last() {
+            if joined.begun {
+                inner.plugins.del(&joined.network, &target, &joined.interface, joined.result.as_ref()).await?;
+            }
+            row.joined.pop();
+            if !row.joined.is_empty() {
+                inner.put(&row).await?;
+            }
+        }
+        inner.forget(pod).await
+    }
+}
+
+/// The path where it is a namespace still; else the empty one, by which plugins know that there is none to clean up.
+async fn there(netns: &Path) -> Result<PathBuf> {
+    let path = netns.to_owned();
+    let found = tokio::task::spawn_blocking(move || {
+        let there =
+            rustix::fs::statfs(&path).is_ok_and(|found| u64::try_from(found.f_type).is_ok_and(|f| f == NSFS_MAGIC));
+        if there { path } else { PathBuf::new() }
+    });
+    found.await.step(|| format!("look for the network namespace {}", netns.display()))
+}
