@@ -6,6 +6,7 @@ use tonic::Status;
 use wharf_cgroups::{Controller, Hierarchies, Mode};
 use wharf_cri::to_status;
 use wharf_error::{Error, Result, ResultExt as _};
+use wharf_network::Networks;
 use wharf_plugins::{PluginState, Plugins};
 
 use crate::proto::{Fact, Feature, InfoReply};
@@ -20,9 +21,14 @@ pub struct NodeInfo {
     pub facts: Vec<(String, String)>,
 }
 
-pub(crate) async fn reply(node: &NodeInfo, plugins: &Plugins) -> Result<InfoReply, Status> {
+pub(crate) async fn reply(node: &NodeInfo, plugins: &Plugins, networks: &Networks) -> Result<InfoReply, Status> {
     let mut facts: Vec<_> = node.facts.iter().map(|(name, value)| fact(name, value)).collect();
     facts.push(fact("plugins", &loaded(plugins)));
+    let network = networks.status().await;
+    facts.push(fact(
+        "pod network",
+        &if network.ready { network.message } else { format!("not ready: {}", network.message) },
+    ));
     let looked = tokio::task::spawn_blocking(look).await.step(|| "look at this node".into());
     let (seen, features) = looked.and_then(|looked| looked).map_err(|error| to_status(&error))?;
     facts.extend(seen);

@@ -3,6 +3,7 @@ use std::{path::PathBuf, sync::Arc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use wharf_images::Images;
+use wharf_network::Networks;
 use wharf_plugins::Plugins;
 use wharf_snapshots::Snapshots;
 
@@ -24,6 +25,8 @@ pub struct Parts {
     pub images: Images,
     /// Their layers, and the roots of containers.
     pub snapshots: Snapshots,
+    /// The networks of pods.
+    pub networks: Networks,
     /// A folder of ours on the disk of the images, for an archive on its way in.
     pub spool: PathBuf,
     /// What the daemon knows of itself.
@@ -61,7 +64,7 @@ impl Admin for Service {
     }
 
     async fn info(&self, _: Request<InfoRequest>) -> Result<Response<InfoReply>, Status> {
-        info::reply(&self.0.node, &self.0.plugins).await.map(Response::new)
+        info::reply(&self.0.node, &self.0.plugins, &self.0.networks).await.map(Response::new)
     }
 }
 

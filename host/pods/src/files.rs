@@ -1,6 +1,6 @@
 //! The files that a pod's containers share: `hosts`, `hostname`, `resolv.conf`, in the pod's folder.
 
-use std::{fs, io, os::unix::fs::chown, path::Path};
+use std::{fs, io, io::Write as _, net::IpAddr, os::unix::fs::chown, path::Path};
 
 use wharf_error::{Result, ResultExt as _};
 use wharf_shim_api::{IdRange, Namespace, SandboxOptions};
@@ -28,6 +28,17 @@ pub(crate) fn write(dir: &Path, sandbox: &SandboxOptions, resolv_conf: Option<&s
         }
     }
     Ok(())
+}
+
+/// Adds the pod's name for each of its addresses.
+pub(crate) fn add_hosts(dir: &Path, hostname: &str, addresses: &[IpAddr]) -> Result<()> {
+    if addresses.is_empty() || hostname.is_empty() {
+        return Ok(());
+    }
+    let path = dir.join("hosts");
+    let lines: String = addresses.iter().map(|address| format!("{address}\t{hostname}\n")).collect();
+    let opened = fs::File::options().append(true).open(&path);
+    opened.and_then(|mut file| file.write_all(lines.as_bytes())).step(|| format!("write {}", path.display()))
 }
 
 fn host_file(path: &str) -> Result<Option<Vec<u8>>> {

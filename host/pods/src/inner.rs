@@ -8,6 +8,7 @@ use tokio::sync::{OnceCell, watch};
 use wharf_cgroups::Hierarchies;
 use wharf_error::{Error, Kind, Result};
 use wharf_images::Images;
+use wharf_network::Networks;
 use wharf_shim_api::Features;
 use wharf_snapshots::Snapshots;
 use wharf_store::Store;
@@ -33,6 +34,7 @@ pub(crate) struct Inner {
     pub(crate) store: Store,
     pub(crate) snapshots: Snapshots,
     pub(crate) images: Images,
+    pub(crate) networks: Networks,
     pub(crate) cgroups: Hierarchies,
     pub(crate) operations: Operations,
     pub(crate) features: OnceCell<Features>,
@@ -99,6 +101,11 @@ impl Pods {
             .collect()
     }
 
+    /// The networks that pods with a network namespace of their own are attached to.
+    pub fn networks(&self) -> &Networks {
+        &self.inner.networks
+    }
+
     /// The configuration that these pods run with.
     pub fn config(&self) -> &PodsConfig {
         &self.inner.config
@@ -113,6 +120,7 @@ impl Inner {
         store: Store,
         snapshots: Snapshots,
         images: Images,
+        networks: Networks,
         cgroups: Hierarchies,
     ) -> Self {
         Self {
@@ -120,6 +128,7 @@ impl Inner {
             store,
             snapshots,
             images,
+            networks,
             cgroups,
             operations: Operations::new(),
             features: OnceCell::new(),
@@ -163,6 +172,10 @@ impl Inner {
 
     pub(crate) fn all_container_ids(&self) -> std::collections::HashSet<String> {
         self.containers.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
+    pub(crate) fn all_pod_ids(&self) -> Vec<String> {
+        self.pods.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
 
     pub(crate) fn containers_of(&self, pod: &str) -> Vec<Arc<ContainerEntry>> {

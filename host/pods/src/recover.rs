@@ -7,6 +7,7 @@ use tracing::Instrument as _;
 use wharf_cgroups::Hierarchies;
 use wharf_error::{Error, Result};
 use wharf_images::Images;
+use wharf_network::Networks;
 use wharf_snapshots::{Kind, Snapshots};
 use wharf_store::Store;
 
@@ -34,9 +35,15 @@ impl Pods {
     /// # Errors
     ///
     /// Only where the books themselves or the control groups cannot be read.
-    pub async fn open(config: PodsConfig, store: Store, snapshots: Snapshots, images: Images) -> Result<Self> {
+    pub async fn open(
+        config: PodsConfig,
+        store: Store,
+        snapshots: Snapshots,
+        images: Images,
+        networks: Networks,
+    ) -> Result<Self> {
         let cgroups = Hierarchies::detect()?;
-        let inner = Arc::new(Inner::new(config, store, snapshots, images, cgroups));
+        let inner = Arc::new(Inner::new(config, store, snapshots, images, networks, cgroups));
         inner.take_over_boot().await?;
         let prefix = wharf_store::prefix(&inner.config.namespace);
         let (pods, containers) =
@@ -67,6 +74,8 @@ impl Pods {
         let all = tokio::spawn(async move {
             join_all(recoveries).await;
             sweep.sweep().await;
+            // Plugins take their time, and nobody waits for this.
+            tokio::spawn(async move { sweep.sweep_networks().await });
         });
         if tokio::time::timeout(PATIENCE, all).await.is_err() {
             tracing::warn!("some pod sandboxes take long to recover; going on in the background");
@@ -133,7 +142,12 @@ impl Inner {
                 tracing::info!("going on with the removal of a pod sandbox");
                 return self.remove_pod(entry).await;
             }
-            pod::Stage::Stopped => {}
+            pod::Stage::Stopped => {
+                // Of the boot before, or of a shim that ended by itself.
+                if let Err(error) = self.networks.detach(&pod.id).await {
+                    tracing::warn!(%error, "free the networks of a stopped pod; its removal tries again");
+                }
+            }
             pod::Stage::Made => {
                 if self.find_shim(entry, &pod).await {
                     self.watch_pod(entry.clone());
@@ -238,6 +252,20 @@ impl Inner {
             None => lost(row, time::now(), "its supervisor ended before it; the exit code is not known"),
         })
         .await
+    }
+
+    /// Frees what no pod has, then looks whether the others still have what they were given.
+    async fn sweep_networks(&self) {
+        self.networks.collect(|pod| self.pod_entry(pod).is_ok()).await;
+        for pod in self.all_pod_ids() {
+            let Ok(entry) = self.pod_entry(&pod) else { continue };
+            let _life = entry.life.lock().await;
+            if entry.row().stage == pod::Stage::Made
+                && let Err(error) = self.networks.check(&pod).await
+            {
+                tracing::warn!(pod, %error, "the network of a pod is not as it was made; its containers go on");
+            }
+        }
     }
 
     async fn sweep(&self) {

@@ -27,7 +27,8 @@ pub struct DaemonOptions {
     pub name: String,
     /// Mirrors: (registry host of the image's name, `host:port` that answers for it by plain HTTP).
     pub mirrors: Vec<(String, String)>,
-    /// More TOML, after the tables `[cri]`, `[registry]` and `[log]`.
+    /// More TOML, after the tables `[cri]`, `[registry]` and `[log]`. Without a table `[network]` pods have their loopback
+    /// alone.
     pub config: String,
     /// `error` to `trace`, or a filter by crate. It must be enough for the log to name each pod: a leak is known by it.
     pub log_level: String,
@@ -100,6 +101,10 @@ impl Daemon {
         let mut text = String::new();
         writeln!(text, "[log]\nlevel = {:?}\n", options.log_level)?;
         writeln!(text, "[cri]\ncgroup_parent = {cgroup_parent:?}\n")?;
+        if !options.config.contains("[network]") {
+            // A machine of tests has no network plugins; most tests need none.
+            writeln!(text, "[network]\nmode = \"loopback\"\n")?;
+        }
         writeln!(text, "[registry]\ncerts_d = {certs:?}\n\n{}", options.config)?;
         fs::write(&config, text).with_context(|| format!("write {}", config.display()))?;
         let mut daemon =

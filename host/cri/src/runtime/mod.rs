@@ -11,6 +11,7 @@ mod list_container_stats;
 mod list_containers;
 mod list_pod_sandbox;
 mod list_pod_sandbox_stats;
+mod network_request;
 mod pod_sandbox_stats;
 mod pod_sandbox_status;
 mod port_forward;

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use wharf_api::cri::{
-    LinuxPodSandboxStatus, Namespace, PodSandboxNetworkStatus, PodSandboxStatus, PodSandboxStatusRequest,
+    LinuxPodSandboxStatus, Namespace, PodIp, PodSandboxNetworkStatus, PodSandboxStatus, PodSandboxStatusRequest,
     PodSandboxStatusResponse,
 };
 use wharf_error::Result;
@@ -20,19 +20,31 @@ pub(super) async fn pod_sandbox_status(
     let info = if request.verbose { verbose(runtime, &pod, info::message(&config)?) } else { BTreeMap::new() };
     let security = config.linux.and_then(|linux| linux.security_context);
     let options = security.and_then(|security| security.namespace_options);
+    let addresses = addresses(runtime, &pod);
     let status = PodSandboxStatus {
         metadata: Some(convert::pod_metadata(&pod)),
         state: convert::pod_state(&pod).into(),
         id: pod.id,
         created_at: pod.created_at,
-        // No address without a network plugin; on the node's network it is the node's.
-        network: Some(PodSandboxNetworkStatus::default()),
+        network: Some(addresses),
         linux: Some(LinuxPodSandboxStatus { namespaces: Some(Namespace { options }) }),
         labels: pod.labels,
         annotations: pod.annotations,
         runtime_handler: pod.runtime_handler,
     };
     Ok(PodSandboxStatusResponse { status: Some(status), info, ..PodSandboxStatusResponse::default() })
+}
+
+/// None on the node's network, where they are the node's, and none once the pod is stopped.
+fn addresses(runtime: &Runtime, pod: &Pod) -> PodSandboxNetworkStatus {
+    if pod.state() == PodState::NotReady {
+        return PodSandboxNetworkStatus::default();
+    }
+    let mut addresses = runtime.pods.networks().addresses(&pod.id).into_iter().map(|address| address.to_string());
+    PodSandboxNetworkStatus {
+        ip: addresses.next().unwrap_or_default(),
+        additional_ips: addresses.map(|ip| PodIp { ip }).collect(),
+    }
 }
 
 fn verbose(runtime: &Runtime, pod: &Pod, config: serde_json::Value) -> BTreeMap<String, String> {

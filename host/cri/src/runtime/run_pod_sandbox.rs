@@ -1,13 +1,13 @@
 use std::path::PathBuf;
 
 use prost::Message as _;
-use wharf_api::cri::{PodSandboxConfig, PodSandboxMetadata, RunPodSandboxRequest, RunPodSandboxResponse};
-use wharf_error::{Error, Kind, Result};
+use wharf_api::cri::{PodSandboxMetadata, RunPodSandboxRequest, RunPodSandboxResponse};
+use wharf_error::{Error, Result};
 use wharf_pods::{PodMetadata, PodRequest};
-use wharf_shim_api::Namespace;
 
 use super::{
     Runtime,
+    network_request::network_request,
     sandbox_options::{resolv_conf, sandbox_options},
 };
 use crate::spec::refuse_pod;
@@ -17,7 +17,7 @@ pub(super) async fn run_pod_sandbox(runtime: &Runtime, request: RunPodSandboxReq
     let metadata = metadata(config.metadata.as_ref())?;
     refuse_pod(&config)?;
     let sandbox = sandbox_options(&config, &runtime.node().await?.hostname)?;
-    refuse_ports(&config, sandbox.network)?;
+    let network = network_request(&config, sandbox.network, runtime.pods.networks().config().mode)?;
     if sandbox.user_namespace.is_some() {
         runtime.pods.need_user_namespaces().await?;
     }
@@ -30,6 +30,7 @@ pub(super) async fn run_pod_sandbox(runtime: &Runtime, request: RunPodSandboxReq
         resolv_conf: resolv_conf(config.dns_config.as_ref())?,
         log_directory,
         sandbox,
+        network,
         request: config.encode_to_vec(),
         labels: config.labels,
         annotations: config.annotations,
@@ -49,17 +50,4 @@ fn metadata(metadata: Option<&PodSandboxMetadata>) -> Result<PodMetadata> {
         uid: metadata.uid.clone(),
         attempt: metadata.attempt,
     })
-}
-
-/// A port of the node leads to nothing without a network plugin.
-fn refuse_ports(config: &PodSandboxConfig, network: Namespace) -> Result<()> {
-    let mapped = config.port_mappings.iter().find(|port| port.host_port > 0);
-    match mapped.filter(|_| network == Namespace::Pod) {
-        None => Ok(()),
-        Some(port) => Err(Error::new(
-            Kind::Unsupported,
-            format!("port_mappings[{}].host_port: network plugins (CNI) are not supported yet", port.host_port),
-        )
-        .hint("use the node's network")),
-    }
 }

@@ -86,7 +86,7 @@ impl RuntimeService for Runtime {
         &self,
         request: Request<UpdateRuntimeConfigRequest>,
     ) -> Answer<UpdateRuntimeConfigResponse> {
-        serve("UpdateRuntimeConfig", request, update_runtime_config).await
+        serve("UpdateRuntimeConfig", request, |asked| update_runtime_config(self, asked)).await
     }
 
     async fn status(&self, request: Request<StatusRequest>) -> Answer<StatusResponse> {

@@ -9,14 +9,16 @@ use wharf_error::Result;
 
 use super::Runtime;
 
-/// Ready to run pods; not ready to connect them, for there is no CNI yet.
+/// Ready to run pods; ready to connect them as far as the network's configuration and plugins say.
 pub(super) async fn status(runtime: &Runtime, request: StatusRequest) -> Result<StatusResponse> {
     let ready = RuntimeCondition { r#type: "RuntimeReady".into(), status: true, ..RuntimeCondition::default() };
+    let seen = runtime.pods.networks().status().await;
     let network = RuntimeCondition {
         r#type: "NetworkReady".into(),
-        status: false,
-        reason: "NetworkPluginNotReady".into(),
-        message: "network plugins (CNI) are not supported yet: pods have the node's network, or loopback alone".into(),
+        status: seen.ready,
+        reason: seen.reason,
+        // What is well needs no words.
+        message: if seen.ready { String::new() } else { seen.message.clone() },
     };
     let features = runtime.pods.features().await?;
     let handler = |name: &str| RuntimeHandler {
@@ -28,13 +30,14 @@ pub(super) async fn status(runtime: &Runtime, request: StatusRequest) -> Result<
     };
     Ok(StatusResponse {
         status: Some(RuntimeStatus { conditions: vec![ready, network] }),
-        info: if request.verbose { info(runtime) } else { BTreeMap::new() },
+        info: if request.verbose { info(runtime, &seen.message) } else { BTreeMap::new() },
         runtime_handlers: vec![handler(""), handler(&runtime.pods.config().default_handler)],
         features: Some(RuntimeFeatures::default()),
     })
 }
 
-fn info(runtime: &Runtime) -> BTreeMap<String, String> {
+fn info(runtime: &Runtime, network: &str) -> BTreeMap<String, String> {
+    let networks = runtime.pods.networks().config();
     let pods = runtime.pods.config();
     let config = json!({
         "namespace": pods.namespace,
@@ -45,6 +48,12 @@ fn info(runtime: &Runtime) -> BTreeMap<String, String> {
         "maxLogLine": pods.max_log_line,
         "volatile": pods.volatile,
         "snapshotter": runtime.config.snapshotter,
+        "network": {
+            "state": network,
+            "cniConfDir": networks.conf_dir,
+            "cniBinDirs": networks.bin_dirs,
+            "maxConf": networks.max_networks,
+        },
     });
     BTreeMap::from([("config".to_owned(), config.to_string())])
 }

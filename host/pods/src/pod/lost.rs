@@ -53,6 +53,9 @@ impl Inner {
         for container in self.containers_of(&pod.id) {
             self.kill_group(&container.row().cgroup).await?;
         }
+        if let Err(error) = self.networks.detach(&pod.id).await {
+            tracing::warn!(pod = %pod.id, %error, "free the networks of a pod whose supervisor is gone; its removal tries again");
+        }
         shim::clean_up(&self.config, &pod.id, &self.pod_dir(&pod.id)).await?;
         self.remove_group(pod).await?;
         self.update_pod(entry, |pod| {

@@ -1,6 +1,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
+use wharf_network::NetworkRequest;
 use wharf_shim_api::SandboxOptions;
 
 /// What tells one pod from another in the words of its client.
@@ -38,6 +39,8 @@ pub struct PodRequest {
     pub log_directory: PathBuf,
     /// What the shim is to hold: namespaces, hostname, sysctls. `netns_path` is filled in here.
     pub sandbox: SandboxOptions,
+    /// What its network is made from, where it has one of its own.
+    pub network: NetworkRequest,
     /// Lines of the generated `resolv.conf`; none: the host's own file is copied.
     pub resolv_conf: Option<String>,
     /// The client's request, encoded: kept, and compared when the same pod is asked for again.

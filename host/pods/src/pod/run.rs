@@ -1,13 +1,14 @@
 use std::{fs, io, path::Path, sync::Arc};
 
 use wharf_error::{Error, Kind, Result, ResultExt as _};
+use wharf_network::{NetworkRequest, PodName};
 use wharf_shim_api::Namespace;
 
-use super::{Pod, PodRequest, record::Stage};
+use super::{Pod, PodMetadata, PodRequest, record::Stage};
 use crate::{Pods, files, id, inner::Inner, inner::PodEntry, shim::Shim, time};
 
 impl Pods {
-    /// Makes a pod: its folder, its shim, its namespaces. Answers its id once it is ready.
+    /// Makes a pod: its folder, its shim, its namespaces, its network. Answers its id once it is ready.
     ///
     /// The work goes on when the caller goes away. A retry with the same request joins it, or gets the same id
     /// once it is done. A pod that could not be made leaves nothing behind.
@@ -15,7 +16,8 @@ impl Pods {
     /// # Errors
     ///
     /// `AlreadyExists` where a pod of this name, namespace, uid and attempt was made from another request;
-    /// `FailedPrecondition` where it was made from this one and stopped since; `InvalidArgument` for an unknown
+    /// `FailedPrecondition` where it was made from this one and stopped since, or needs a network and the node has none;
+    /// `InvalidArgument` for an unknown
     /// runtime handler; else what the failing step says.
     pub async fn run_pod(&self, request: PodRequest) -> Result<String> {
         let inner = self.inner.clone();
@@ -43,6 +45,9 @@ impl Inner {
     }
 
     async fn run_pod(self: Arc<Self>, request: PodRequest) -> Result<String> {
+        if request.sandbox.network == Namespace::Pod {
+            self.networks.ready().await.step(|| format!("run pod sandbox {}", request.metadata.name))?;
+        }
         let id = id::new_id();
         let mut sandbox = request.sandbox;
         if sandbox.network == Namespace::Pod {
@@ -69,7 +74,7 @@ impl Inner {
         };
         let entry = self.add_pod(pod).await?;
         let _life = entry.life.lock().await;
-        match self.make(&entry, request.resolv_conf).await {
+        match self.make(&entry, request.resolv_conf, &request.network).await {
             Ok(()) => {
                 self.watch_pod(entry.clone());
                 tracing::info!(pod = %id, "pod sandbox is ready");
@@ -85,7 +90,7 @@ impl Inner {
         }
     }
 
-    async fn make(&self, entry: &PodEntry, resolv_conf: Option<String>) -> Result<()> {
+    async fn make(&self, entry: &PodEntry, resolv_conf: Option<String>, network: &NetworkRequest) -> Result<()> {
         let pod = entry.row();
         let dir = self.pod_dir(&pod.id);
         let (bundle, sandbox) = (dir.clone(), pod.sandbox.clone());
@@ -102,6 +107,7 @@ impl Inner {
         entry.set_shim(Some(shim.clone()));
         self.update_pod(entry, |pod| pod.address = address).await?;
         shim.create_sandbox(&dir, &pod.sandbox).await?;
+        self.attach(&pod, network).await?;
         let pid = shim.start_sandbox().await?;
         self.update_pod(entry, |pod| {
             pod.pid = Some(pid);
@@ -110,10 +116,29 @@ impl Inner {
         .await
     }
 
+    /// Attaches the pod to the node's networks, and tells its containers where it is.
+    async fn attach(&self, pod: &Pod, network: &NetworkRequest) -> Result<()> {
+        let Some(netns) = pod.netns() else { return Ok(()) };
+        let PodMetadata { name, namespace, uid, .. } = pod.metadata.clone();
+        let addresses = self.networks.attach(&pod.id, netns.into(), &PodName { name, namespace, uid }, network).await?;
+        let (dir, hostname) = (self.pod_dir(&pod.id), pod.sandbox.hostname.clone());
+        blocking("add the pod's addresses to its hosts file", move || files::add_hosts(&dir, &hostname, &addresses))
+            .await
+    }
+
     /// Takes back what a half-made pod has, then forgets it. Safe to repeat.
+    ///
+    /// Where that fails, the pod is listed from then on as one that is not ready: so its client sees that there is
+    /// something to remove, and makes the next one as another attempt.
     pub(crate) async fn unmake(&self, entry: &PodEntry) -> Result<()> {
-        self.tear_down(entry).await?;
-        self.forget_pod_and_folder(&entry.row()).await
+        let undone = match self.tear_down(entry).await {
+            Ok(()) => self.forget_pod_and_folder(&entry.row()).await,
+            failed => failed,
+        };
+        if undone.is_err() {
+            self.update_pod(entry, |pod| pod.stage = Stage::Removing).await?;
+        }
+        undone
     }
 }
 

@@ -7,9 +7,15 @@ use super::{Pod, record::Stage};
 use crate::{Pods, inner::Inner, inner::PodEntry, shim};
 
 impl Pods {
-    /// Kills what runs in the pod, then ends its namespaces and its shim. The records stay.
+    /// Kills what runs in the pod, detaches it from its networks, then ends its namespaces and its shim. The records
+    /// stay.
     ///
     /// Idempotent: a pod that is stopped or gone is success.
+    ///
+    /// # Errors
+    ///
+    /// Of the step that fails, such as a network plugin's own words: what comes after it is not done, and the next call
+    /// goes on from there.
     pub async fn stop_pod(&self, id: &str) -> Result<()> {
         let entry = match self.inner.pod_entry(id) {
             Err(error) if error.is_not_found() => return Ok(()),
@@ -30,7 +36,8 @@ impl Inner {
     pub(crate) async fn stop_pod(&self, entry: &PodEntry) -> Result<()> {
         let pod = entry.row();
         if pod.stage == Stage::Stopped {
-            return Ok(());
+            // Its shim ended by itself, or with the machine; a plugin may still hold an address for it.
+            return self.networks.detach(&pod.id).await.step(|| format!("stop pod sandbox {}", pod.id));
         }
         let containers = self.containers_of(&pod.id);
         let stops = containers.iter().map(|container| async {
@@ -52,11 +59,13 @@ impl Inner {
         Ok(())
     }
 
-    /// Ends the pod's shim, namespaces and, where it is ours, control group. Safe to repeat; none of it there is
-    /// success.
+    /// Frees the pod's networks, then ends its shim, namespaces and, where it is ours, control group. Safe to repeat;
+    /// none of it there is success.
     pub(crate) async fn tear_down(&self, entry: &PodEntry) -> Result<()> {
         let pod = entry.row();
         let dir = self.pod_dir(&pod.id);
+        // As long as the namespace is there: plugins clean up in it.
+        self.networks.detach(&pod.id).await?;
         let shut = match entry.found_shim() {
             Some(shim) => match shim.stop_sandbox().await {
                 Ok(()) => shim.shutdown().await,

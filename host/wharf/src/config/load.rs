@@ -45,6 +45,7 @@ impl Config {
             "cri.max_log_line = {}: not from 16 to 1048576",
             self.cri.max_log_line
         );
+        self.check_network()?;
         ensure!(
             !self.streaming.address.is_unspecified(),
             "streaming.address = \"{}\": clients are sent to this address, so name one of the node's",
@@ -57,6 +58,25 @@ impl Config {
         );
         let filter: Result<tracing_subscriber::EnvFilter, _> = self.log.level.parse();
         filter.with_context(|| format!("log.level = {:?}", self.log.level))?;
+        Ok(())
+    }
+}
+
+impl Config {
+    fn check_network(&self) -> Result<()> {
+        let network = &self.network;
+        ensure!(
+            network.cni_conf_dir.is_absolute(),
+            "network.cni_conf_dir = {:?}: not an absolute path",
+            network.cni_conf_dir
+        );
+        ensure!(!network.cni_bin_dirs.is_empty(), "network.cni_bin_dirs: no folder, and so no plugin could be found");
+        for dir in &network.cni_bin_dirs {
+            // A plugin finds its helpers in these folders too, joined with colons.
+            let plain = dir.is_absolute() && !dir.as_os_str().as_encoded_bytes().contains(&b':');
+            ensure!(plain, "network.cni_bin_dirs: {dir:?} is not an absolute path without a colon");
+        }
+        ensure!(network.plugin_timeout > 0, "network.plugin_timeout = 0: no plugin could do anything");
         Ok(())
     }
 }
@@ -134,6 +154,23 @@ mod tests {
         assert!(error.contains("streaming.address") && error.contains("0.0.0.0"), "{error}");
         let (_dir, file) = written("[streaming]\naddress = \"node-1\"\n");
         assert!(Config::load(&file).unwrap_err().to_string().contains("line 2"));
+    }
+
+    #[test]
+    fn the_network_is_judged_by_name() {
+        for (line, word) in [
+            ("mode = \"bridge\"", "line 2"),
+            ("cni_conf_dir = \"net.d\"", "cni_conf_dir"),
+            ("cni_bin_dirs = []", "cni_bin_dirs"),
+            ("cni_bin_dirs = [\"/a:b\"]", "/a:b"),
+            ("plugin_timeout = 0", "plugin_timeout"),
+        ] {
+            let (_dir, file) = written(&format!("[network]\n{line}\n"));
+            let error = Config::load(&file).and_then(|config| config.check()).unwrap_err().to_string();
+            assert!(error.contains(word), "{line}: {error}");
+        }
+        let (_dir, file) = written("[network]\nmode = \"loopback\"\nmax_conf = 0\nprefer = \"ipv6\"\n");
+        Config::load(&file).unwrap().check().unwrap();
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub(crate) struct Config {
     pub(crate) socket: Option<PathBuf>,
     pub(crate) log: Log,
     pub(crate) cri: Cri,
+    pub(crate) network: Network,
     pub(crate) streaming: Streaming,
     pub(crate) registry: Registry,
     pub(crate) snapshotter: Snapshotter,
@@ -43,6 +44,35 @@ pub(crate) enum LogFormat {
 pub(crate) struct Cri {
     pub(crate) cgroup_parent: String,
     pub(crate) max_log_line: usize,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Network {
+    pub(crate) mode: NetworkMode,
+    pub(crate) cni_conf_dir: PathBuf,
+    pub(crate) cni_bin_dirs: Vec<PathBuf>,
+    /// 0: all.
+    pub(crate) max_conf: usize,
+    /// Seconds.
+    pub(crate) plugin_timeout: u64,
+    pub(crate) gc: bool,
+    pub(crate) prefer: AddressFamily,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum NetworkMode {
+    Cni,
+    Loopback,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum AddressFamily {
+    Ipv4,
+    Ipv6,
+    Cni,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -118,6 +148,7 @@ impl Default for Config {
             socket: None,
             log: Log::default(),
             cri: Cri::default(),
+            network: Network::default(),
             streaming: Streaming::default(),
             registry: Registry::default(),
             snapshotter: Snapshotter::default(),
@@ -142,6 +173,20 @@ impl Default for Log {
 impl Default for Cri {
     fn default() -> Self {
         Self { cgroup_parent: "/wharf".into(), max_log_line: 16 * 1024 }
+    }
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self {
+            mode: NetworkMode::Cni,
+            cni_conf_dir: "/etc/cni/net.d".into(),
+            cni_bin_dirs: vec!["/opt/cni/bin".into(), "/usr/lib/cni".into()],
+            max_conf: 1,
+            plugin_timeout: 60,
+            gc: true,
+            prefer: AddressFamily::Ipv4,
+        }
     }
 }
 

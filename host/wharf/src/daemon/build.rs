@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use wharf_images::{Images, ImagesConfig};
+use wharf_network::{Family, Mode, NetworkConfig, Networks};
 use wharf_plugins::{Grants, Kind, Limits, PluginSource, Plugins, PluginsConfig, Wasm};
 use wharf_pods::{Pods, PodsConfig};
 use wharf_registry::{Client, ClientConfig};
@@ -11,7 +12,7 @@ use wharf_snapshots::Snapshots;
 use wharf_store::Store;
 
 use super::dirs::Dirs;
-use crate::config::{Config, Plugin};
+use crate::config::{AddressFamily, Config, NetworkMode, Plugin};
 
 /// Everything that is served.
 pub(super) struct Parts {
@@ -50,7 +51,8 @@ impl Parts {
         };
         let images = Images::open(store.clone(), snapshots.clone(), client, images_config).await;
         let images = images.context("open the images")?;
-        let pods = Pods::open(pods_config(config)?, store.clone(), snapshots.clone(), images.clone())
+        let networks = Networks::open(network_config(config), store.clone()).await.context("open the networks")?;
+        let pods = Pods::open(pods_config(config)?, store.clone(), snapshots.clone(), images.clone(), networks)
             .await
             .context("recover the pods")?;
         Ok(Self { plugins, images, pods, snapshots, store })
@@ -127,6 +129,27 @@ fn pods_config(config: &Config) -> Result<PodsConfig> {
     pods.shim_deadline = Duration::from_secs(config.runtime.shim_deadline);
     pods.kill_deadline = Duration::from_secs(config.runtime.kill_deadline);
     Ok(pods)
+}
+
+fn network_config(config: &Config) -> NetworkConfig {
+    let network = &config.network;
+    NetworkConfig {
+        mode: match network.mode {
+            NetworkMode::Cni => Mode::Cni,
+            NetworkMode::Loopback => Mode::Loopback,
+        },
+        conf_dir: network.cni_conf_dir.clone(),
+        bin_dirs: network.cni_bin_dirs.clone(),
+        max_networks: network.max_conf,
+        plugin_deadline: Duration::from_secs(network.plugin_timeout),
+        gc: network.gc,
+        prefer: match network.prefer {
+            AddressFamily::Ipv4 => Family::Ipv4,
+            AddressFamily::Ipv6 => Family::Ipv6,
+            AddressFamily::Cni => Family::Cni,
+        },
+        ..NetworkConfig::default()
+    }
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {

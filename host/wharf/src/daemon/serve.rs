@@ -40,11 +40,12 @@ pub(super) async fn serve(config: Config) -> Result<()> {
     let cri = CriConfig { snapshotter: config.snapshotter.name.clone(), ..CriConfig::default() };
     let router = tonic::transport::Server::builder()
         .add_service(wharf_cri::runtime_service(cri.clone(), pods.clone(), images.clone(), streaming.clone()))
-        .add_service(wharf_cri::image_service(cri, pods, images.clone()))
+        .add_service(wharf_cri::image_service(cri, pods.clone(), images.clone()))
         .add_service(wharf_admin::service(wharf_admin::Parts {
             plugins,
             images,
             snapshots: snapshots.clone(),
+            networks: pods.networks().clone(),
             spool: dirs.spool,
             node: node_info(&config, &socket, &streaming),
         }));
