@@ -4,7 +4,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use wharf_testkit::{Crictl, DockerRegistry, in_ci};
+use wharf_testkit::{CniPlugins, Crictl, DockerRegistry, in_ci};
 
 use crate::{
     go_tools::{CRI_TOOLS_VERSION, build_crictl},
@@ -47,6 +47,7 @@ pub fn for_tests() -> Result<()> {
     wasm_target()?;
     missing("crictl", "the end-to-end tests", crictl().map(drop))?;
     missing("docker-registry", "tests that pull from a registry of others", DockerRegistry::find().map(drop))?;
+    missing("a network plugin", "tests of pod networks", CniPlugins::find().map(drop))?;
     // Installed in CI, and for whoever asks for the guest: others may not want a QEMU, and its tests say they are skipped.
     if in_ci() { machine_tools().map(drop) } else { Ok(()) }
 }

@@ -2,10 +2,12 @@
 //! and the check that nothing is left. The tests are in `tests/`, one subject a file.
 #![forbid(unsafe_code)]
 
+mod cni;
 mod images;
 mod node;
 
 pub use self::{
+    cni::Cni,
     images::{IMAGES, registry_address},
     node::{Node, Pod},
 };

@@ -14,7 +14,7 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::{cgroups, leaks::Scope, process::processes, wait::wait_for, work_dir::WorkDir};
+use crate::{cgroups, leaks::Scope, netns::NetNs, process::processes, wait::wait_for, work_dir::WorkDir};
 
 const READY: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(20);
@@ -34,6 +34,8 @@ pub struct DaemonOptions {
     pub log_level: String,
     /// More environment.
     pub environment: Vec<(String, String)>,
+    /// The network that it runs in; none: the machine's.
+    pub network: Option<NetNs>,
 }
 
 impl Default for DaemonOptions {
@@ -44,6 +46,7 @@ impl Default for DaemonOptions {
             config: String::new(),
             log_level: "debug,h2=info,hyper=info,tower=info".into(),
             environment: Vec::new(),
+            network: None,
         }
     }
 }
@@ -58,6 +61,9 @@ pub struct Daemon {
     config: PathBuf,
     cgroup_parent: String,
     environment: Vec<(String, String)>,
+    network: Option<NetNs>,
+    /// Holds the boot's id that it is shown; none: the machine's.
+    boot: Option<PathBuf>,
     // Last: removed after all that stands in them has ended.
     dirs: WorkDir,
 }
@@ -107,8 +113,8 @@ impl Daemon {
         }
         writeln!(text, "[registry]\ncerts_d = {certs:?}\n\n{}", options.config)?;
         fs::write(&config, text).with_context(|| format!("write {}", config.display()))?;
-        let mut daemon =
-            Self { child: None, wharf, config, cgroup_parent, environment: options.environment.clone(), dirs };
+        let (environment, network) = (options.environment.clone(), options.network.clone());
+        let mut daemon = Self { child: None, wharf, config, cgroup_parent, environment, network, boot: None, dirs };
         daemon.launch()?;
         Ok(daemon)
     }
@@ -121,14 +127,13 @@ impl Daemon {
     pub fn launch(&mut self) -> Result<()> {
         ensure!(self.child.is_none(), "the daemon runs already");
         let log = File::options().create(true).append(true).open(self.log_path()).context("open the daemon's log")?;
-        let child = self
-            .command()
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .with_context(|| format!("start {}", self.wharf.display()))?;
-        self.child = Some(child);
+        let mut command = self.command();
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let child = match &self.network {
+            Some(network) => network.run(|| command.spawn())?,
+            None => command.spawn(),
+        };
+        self.child = Some(child.with_context(|| format!("start {}", self.wharf.display()))?);
         let mut ended = None;
         let ready = wait_for(READY, || {
             ended = self.child.as_mut().and_then(|c| c.try_wait().ok().flatten());
@@ -146,7 +151,15 @@ impl Daemon {
 
     /// The command line of a daemon on these folders: for a second one, which must be refused.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(&self.wharf);
+        let mut command = match &self.boot {
+            None => Command::new(&self.wharf),
+            Some(boot) => {
+                let script = r#"mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@""#;
+                let mut command = Command::new("unshare");
+                command.args(["-m", "sh", "-c", script]).arg(boot).arg(&self.wharf);
+                command
+            }
+        };
         command.arg("daemon").arg("--root").arg(self.root()).arg("--state").arg(self.state());
         command.arg("--socket").arg(self.socket()).arg("--config").arg(&self.config);
         command.envs(self.environment.iter().cloned());
@@ -190,6 +203,22 @@ impl Daemon {
         }
         self.child = None;
         status.context("no exit status")
+    }
+
+    /// Starts it as it finds itself after a reboot of the machine: stopped in time, its shims, containers and namespaces
+    /// gone, nothing in the folder that is on tmpfs, another boot's id.
+    ///
+    /// # Errors
+    ///
+    /// As [`Daemon::stop`] and [`Daemon::launch`].
+    pub fn reboot(&mut self) -> Result<()> {
+        self.stop()?;
+        self.clean_up();
+        fs::remove_dir_all(self.state()).context("empty the state folder")?;
+        let boot = self.dirs.root().join("boot-id");
+        fs::write(&boot, "00000000-0000-4000-8000-000000000001\n").context("write a boot's id")?;
+        self.boot = Some(boot);
+        self.launch()
     }
 
     /// Its process, while it runs.
@@ -245,6 +274,7 @@ impl Daemon {
             folders: vec![self.dirs.root().to_owned(), self.dirs.state().to_owned()],
             cgroup_parent: self.cgroup_parent.clone(),
             log: self.log_path(),
+            network: self.network.clone(),
         }
     }
 

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Result;
 
-use crate::{cgroups, process::Process, process::processes, wait::wait_for};
+use crate::{cgroups, netns::NetNs, process::Process, process::processes, wait::wait_for};
 
 /// A process that was killed is in the table until its parent has reaped it, and an orphan's parent is init.
 const GRACE: Duration = Duration::from_secs(3);
@@ -22,6 +22,8 @@ pub struct Scope {
     pub cgroup_parent: String,
     /// Its log: a network namespace `wharf-<pod>` is its own when its log names the pod.
     pub log: PathBuf,
+    /// A network of its own: each interface in it. A bridge, named `br…`, stays by the nature of the plugin that makes it.
+    pub network: Option<NetNs>,
 }
 
 /// What was there at one moment, and the question what is there now that was not.
@@ -65,6 +67,7 @@ impl Scope {
         state.insert("mount", self.mounts());
         state.insert("cgroup", cgroups::below(&self.cgroup_parent).iter().map(|p| p.display().to_string()).collect());
         state.insert("network namespace", self.network_namespaces());
+        state.insert("network interface", self.interfaces());
         state.insert("process", processes().iter().filter(|p| self.owns(p)).map(|p| p.command.clone()).collect());
         state.insert("loop device", self.loop_devices());
         let mut files = BTreeSet::new();
@@ -93,6 +96,12 @@ impl Scope {
         let names =
             fs::read_dir(NETNS).into_iter().flatten().flatten().map(|e| e.file_name().to_string_lossy().into_owned());
         names.filter(|name| name.strip_prefix("wharf-").is_some_and(|pod| log.contains(pod))).collect()
+    }
+
+    fn interfaces(&self) -> BTreeSet<String> {
+        let mut all = self.network.as_ref().and_then(|network| network.interfaces().ok()).unwrap_or_default();
+        all.retain(|name| name != "lo" && !name.starts_with("br"));
+        all
     }
 
     fn loop_devices(&self) -> BTreeSet<String> {
@@ -180,7 +189,12 @@ mod tests {
     use super::*;
 
     fn scope(dir: &Path) -> Scope {
-        Scope { folders: vec![dir.to_owned()], cgroup_parent: "/wharf-leaks-unit".into(), log: dir.join("log") }
+        Scope {
+            folders: vec![dir.to_owned()],
+            cgroup_parent: "/wharf-leaks-unit".into(),
+            log: dir.join("log"),
+            network: None,
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod bridge;
 mod cache;
 mod cgroups;
+mod cni;
 mod crictl;
 mod daemon;
 mod docker_registry;
@@ -16,6 +17,7 @@ mod layer;
 mod leaks;
 mod mixed;
 mod namespaces;
+mod netns;
 mod packages;
 mod process;
 mod programs;
@@ -31,6 +33,7 @@ pub use self::{
     bridge::BridgeNetwork,
     cache::{cache_dir, lock_cache},
     cgroups::{make_cgroup, remove_cgroup},
+    cni::CniPlugins,
     crictl::{Crictl, Ran},
     daemon::{Daemon, DaemonOptions},
     docker_registry::DockerRegistry,
@@ -40,6 +43,7 @@ pub use self::{
     leaks::{Leaks, Scope},
     mixed::mixed,
     namespaces::{own_mounts, own_network},
+    netns::NetNs,
     packages::{apt_is_here, unpacked_package},
     process::{Process, processes},
     programs::{in_path, install_missing},

@@ -13,6 +13,7 @@ mod images;
 mod limits;
 mod logs;
 mod namespaces;
+mod networks;
 mod plugins;
 mod restart;
 mod retries;
