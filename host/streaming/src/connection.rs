@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    os::fd::AsFd as _,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -63,7 +62,7 @@ pub(crate) struct Inputs {
 
 /// A second look at a connection, for whether its client has closed it.
 pub(crate) struct Watch {
-    connection: TcpStream,
+    connection: Arc<TcpStream>,
     nudge: Arc<dyn Nudge>,
 }
 
@@ -157,16 +156,10 @@ impl Inputs {
     }
 }
 
-/// The same connection once more, to be waited for by itself.
-pub(crate) fn second(connection: &TcpStream) -> io::Result<TcpStream> {
-    let second = std::net::TcpStream::from(connection.as_fd().try_clone_to_owned()?);
-    TcpStream::from_std(second)
-}
-
 // === impl Watch ===
 
 impl Watch {
-    pub(crate) fn new(connection: TcpStream, nudge: Arc<dyn Nudge>) -> Self {
+    pub(crate) fn new(connection: Arc<TcpStream>, nudge: Arc<dyn Nudge>) -> Self {
         Self { connection, nudge }
     }
 

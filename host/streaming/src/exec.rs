@@ -3,7 +3,7 @@
 use std::{io, time::Duration};
 
 use bytes::Bytes;
-use tokio::{net::TcpStream, task::JoinHandle};
+use tokio::task::JoinHandle;
 use wharf_error::Result;
 
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
     spdy, status,
     upgrade::Transport,
     websocket,
+    wire::Wire,
 };
 
 /// How long a client may take to read the rest and close; one that is slow has megabytes before it.
@@ -35,22 +36,25 @@ enum Writer {
 }
 
 /// Serves one command on its connection, to the end of both.
-pub(crate) async fn serve(inner: &Inner, command: Command, transport: Transport, before: Bytes, connection: TcpStream) {
+pub(crate) async fn serve(inner: &Inner, command: Command, transport: Transport, before: Bytes, wire: Wire) {
     let activity = Activity::start(inner.config.idle_timeout);
     let version = match transport {
         Transport::Spdy(version) | Transport::WebSocket(version) => version,
+        // Of port-forward alone.
+        Transport::Tunnel => return,
     };
     let wanted = command.channels(version);
     let session = match transport {
         Transport::Spdy(_) => {
             let within = inner.config.creation_timeout;
-            let session = spdy::session(before, connection, activity.clone(), &wanted, within).await;
+            let session = spdy::session(before, wire, activity.clone(), &wanted, within).await;
             session.map(|session| (session.streams, Writer::Spdy(session.writer), session.reader))
         }
         Transport::WebSocket(_) => {
-            let session = websocket::session(before, connection, activity.clone(), &wanted, version).await;
+            let session = websocket::session(before, wire, activity.clone(), &wanted, version).await;
             session.map(|session| (session.streams, Writer::WebSocket(session.writer), session.reader))
         }
+        Transport::Tunnel => return,
     };
     match session {
         Ok((streams, writer, reader)) => {

@@ -20,12 +20,14 @@ mod size;
 mod spdy;
 mod status;
 mod streams;
+mod tls;
 mod tokens;
 mod upgrade;
 mod websocket;
+mod wire;
 
 pub use self::{
-    config::StreamingConfig,
+    config::{StreamingConfig, TlsFiles},
     handler::{AttachRequest, ExecRequest, Handler, PortForwardRequest},
     server::{Listening, Server},
     size::TerminalSize,

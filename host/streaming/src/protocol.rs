@@ -25,6 +25,12 @@ pub(crate) const ACCEPTED: &str = "x-accepted-stream-protocol-versions";
 /// The protocol of port-forward.
 pub(crate) const PORT_FORWARD: &str = "portforward.k8s.io";
 
+/// SPDY's bytes inside of WebSocket messages, for port-forward.
+pub(crate) const TUNNEL: &str = "SPDY/3.1+portforward.k8s.io";
+
+/// Port-forward with two channels a port.
+const PORT_CHANNELS: &str = "v4.channel.k8s.io";
+
 const SPDY: [(&str, Version); 4] = [
     ("v4.channel.k8s.io", Version::V4),
     ("v3.channel.k8s.io", Version::V3),
@@ -48,6 +54,16 @@ pub(crate) fn websocket(headers: &HeaderMap) -> Option<(&'static str, Version)> 
 pub(crate) fn port_forward(headers: &HeaderMap) -> bool {
     let named = named(headers, STREAM_PROTOCOL);
     named.is_empty() || named.iter().any(|name| name == PORT_FORWARD)
+}
+
+/// What a client of port-forward over WebSocket speaks that we do: the tunnel, or channels. One that names nothing
+/// speaks channels.
+pub(crate) fn port_forward_websocket(headers: &HeaderMap) -> Option<&'static str> {
+    let named = named(headers, "sec-websocket-protocol");
+    if named.is_empty() {
+        return Some("");
+    }
+    named.iter().find_map(|name| [TUNNEL, PORT_CHANNELS].into_iter().find(|known| known == name))
 }
 
 /// Every name that is understood, for a client that speaks none.
@@ -84,5 +100,10 @@ mod tests {
         headers.insert(STREAM_PROTOCOL, "other".parse().unwrap());
         assert_eq!(spdy(&headers), None);
         assert!(!port_forward(&headers));
+        assert_eq!(port_forward_websocket(&headers), Some("v4.channel.k8s.io"));
+        headers.insert("sec-websocket-protocol", "x, SPDY/3.1+portforward.k8s.io".parse().unwrap());
+        assert_eq!(port_forward_websocket(&headers), Some(TUNNEL));
+        headers.insert("sec-websocket-protocol", "v4.base64.channel.k8s.io".parse().unwrap());
+        assert_eq!(port_forward_websocket(&headers), None);
     }
 }

@@ -1,4 +1,4 @@
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use http_body_util::Empty;
@@ -12,12 +12,14 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
+use tokio_rustls::TlsAcceptor;
 use wharf_error::{Kind, Result, ResultExt as _};
 
 use crate::{
-    AttachRequest, ExecRequest, Handler, PortForwardRequest, StreamingConfig,
+    AttachRequest, ExecRequest, Handler, PortForwardRequest, StreamingConfig, tls,
     tokens::Tokens,
     upgrade::{self, Asked},
+    wire::{Wire, second},
 };
 
 /// Connections at once, upgraded or not.
@@ -41,6 +43,7 @@ pub struct Listening {
 pub(crate) struct Inner {
     pub(crate) config: StreamingConfig,
     address: SocketAddr,
+    tls: Option<TlsAcceptor>,
     pub(crate) handler: Arc<dyn Handler>,
     pub(crate) tokens: Tokens<Asked>,
 }
@@ -52,9 +55,10 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// Where the address is not ours or is taken.
+    /// Where the address is not ours or is taken, and where certificate or key cannot be used.
     pub async fn bind(config: StreamingConfig, handler: Arc<dyn Handler>) -> Result<Listening> {
         let what = || format!("streaming: listen on {}", config.address);
+        let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
         let listener = TcpListener::bind(config.address).await;
         let listener = listener.map_err(|error| {
             wharf_error::Error::new(Kind::FailedPrecondition, what())
@@ -63,7 +67,7 @@ impl Server {
         })?;
         let address = listener.local_addr().step(what)?;
         let tokens = Tokens::new(config.token_lifetime);
-        let server = Self { inner: Arc::new(Inner { config, address, handler, tokens }) };
+        let server = Self { inner: Arc::new(Inner { config, address, tls, handler, tokens }) };
         Ok(Listening { listener, server })
     }
 
@@ -93,7 +97,8 @@ impl Server {
 
     fn url(&self, path: &str, asked: Asked) -> Result<String> {
         let token = self.inner.tokens.keep(asked)?;
-        Ok(format!("http://{}/{path}/{token}", self.inner.address))
+        let scheme = if self.inner.tls.is_some() { "https" } else { "http" };
+        Ok(format!("{scheme}://{}/{path}/{token}", self.inner.address))
     }
 }
 
@@ -135,6 +140,10 @@ async fn serve(inner: Arc<Inner>, connection: TcpStream, place: Place) {
     if let Err(error) = connection.set_nodelay(true) {
         tracing::debug!(%error, "streaming: set TCP_NODELAY");
     }
+    let wire = match secured(&inner, connection).await {
+        Ok(wire) => wire,
+        Err(error) => return tracing::debug!(%error, "streaming: a connection did not come about"),
+    };
     let service = service_fn(move |request: Request<Incoming>| {
         let (inner, place) = (inner.clone(), place.clone());
         async move { Ok::<Response<Empty<Bytes>>, Infallible>(upgrade::answer(inner, request, place)) }
@@ -142,10 +151,18 @@ async fn serve(inner: Arc<Inner>, connection: TcpStream, place: Place) {
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
-        .serve_connection(TokioIo::new(connection), service)
+        .serve_connection(TokioIo::new(wire), service)
         .with_upgrades()
         .await;
     if let Err(error) = served {
         tracing::debug!(%error, "streaming: a connection broke before its upgrade");
     }
+}
+
+/// With TLS around it, where that is configured.
+async fn secured(inner: &Inner, connection: TcpStream) -> io::Result<Wire> {
+    let Some(tls) = &inner.tls else { return Wire::plain(connection) };
+    let socket = second(&connection)?;
+    let stream = tokio::time::timeout(PATIENCE, tls.accept(connection)).await??;
+    Ok(Wire::over(socket, stream))
 }

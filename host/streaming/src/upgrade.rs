@@ -6,7 +6,6 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Empty;
 use hyper::body::{Bytes, Incoming};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::{
@@ -15,6 +14,8 @@ use crate::{
     port_forward,
     protocol::{self, ACCEPTED, PORT_FORWARD, STREAM_PROTOCOL, Version},
     server::{Inner, Place},
+    websocket,
+    wire::Wire,
 };
 
 /// How long a client that was promised an upgrade may take to speak on.
@@ -33,6 +34,8 @@ pub(crate) enum Asked {
 pub(crate) enum Transport {
     Spdy(Version),
     WebSocket(Version),
+    /// SPDY inside of WebSocket messages.
+    Tunnel,
 }
 
 type Answer = Response<Empty<Bytes>>;
@@ -46,7 +49,8 @@ pub(crate) fn answer(inner: Arc<Inner>, request: Request<Incoming>, place: Place
     let Some((kind, token)) = request.uri().path().trim_start_matches('/').split_once('/') else {
         return plain(StatusCode::NOT_FOUND);
     };
-    let Some(asked) = inner.tokens.take(token) else { return plain(StatusCode::NOT_FOUND) };
+    let Some(mut asked) = inner.tokens.take(token) else { return plain(StatusCode::NOT_FOUND) };
+    let query = request.uri().query().map(str::to_owned);
     let same = matches!(
         (&asked, kind),
         (Asked::Exec(_), "exec") | (Asked::Attach(_), "attach") | (Asked::PortForward(_), "portforward")
@@ -54,12 +58,22 @@ pub(crate) fn answer(inner: Arc<Inner>, request: Request<Incoming>, place: Place
     if !same {
         return plain(StatusCode::NOT_FOUND);
     }
+    if let (Asked::PortForward(request), Transport::WebSocket(_)) = (&mut asked, transport) {
+        // Which ports it is about is said before, not stream by stream.
+        match port_forward::ports(query.as_deref().unwrap_or_default(), request) {
+            Ok(ports) => request.ports = ports,
+            Err(error) => {
+                tracing::info!(%error, "a client did not get its ports");
+                return plain(StatusCode::BAD_REQUEST);
+            }
+        }
+    }
     *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     tokio::spawn(async move {
         match tokio::time::timeout(UPGRADED, hyper::upgrade::on(request)).await {
-            Ok(Ok(upgraded)) => match upgraded.downcast::<TokioIo<TcpStream>>() {
+            Ok(Ok(upgraded)) => match upgraded.downcast::<TokioIo<Wire>>() {
                 Ok(parts) => serve(inner, asked, transport, parts.read_buf, parts.io.into_inner()).await,
-                Err(_) => tracing::error!("streaming: an upgraded connection is no TCP connection"),
+                Err(_) => tracing::error!("streaming: an upgraded connection is none of ours"),
             },
             Ok(Err(error)) => tracing::debug!(%error, "streaming: upgrade"),
             Err(_) => tracing::debug!("streaming: the client did not go on after its upgrade"),
@@ -69,11 +83,18 @@ pub(crate) fn answer(inner: Arc<Inner>, request: Request<Incoming>, place: Place
     answer
 }
 
-async fn serve(inner: Arc<Inner>, asked: Asked, transport: Transport, before: Bytes, connection: TcpStream) {
+async fn serve(inner: Arc<Inner>, asked: Asked, transport: Transport, before: Bytes, wire: Wire) {
     match asked {
-        Asked::Exec(request) => exec::serve(&inner, Command::Exec(request), transport, before, connection).await,
-        Asked::Attach(request) => exec::serve(&inner, Command::Attach(request), transport, before, connection).await,
-        Asked::PortForward(request) => port_forward::serve(&inner, request, before, connection).await,
+        Asked::Exec(request) => exec::serve(&inner, Command::Exec(request), transport, before, wire).await,
+        Asked::Attach(request) => exec::serve(&inner, Command::Attach(request), transport, before, wire).await,
+        Asked::PortForward(request) => match transport {
+            Transport::Spdy(_) => port_forward::serve_spdy(&inner, request, before, wire).await,
+            Transport::Tunnel => {
+                let tunnel = websocket::tunnel(before, wire).await;
+                port_forward::serve_spdy(&inner, request, Bytes::new(), tunnel).await;
+            }
+            Transport::WebSocket(_) => port_forward::serve_websocket(&inner, request, before, wire).await,
+        },
     }
 }
 
@@ -95,9 +116,13 @@ fn negotiate(headers: &HeaderMap, path: &str) -> Result<(Transport, Answer), Ans
         }
         return Ok((Transport::Spdy(version), answer));
     }
-    if upgrade.eq_ignore_ascii_case("websocket") && !forwards {
+    if upgrade.eq_ignore_ascii_case("websocket") {
         let key = headers.get(header::SEC_WEBSOCKET_KEY).ok_or_else(|| plain(StatusCode::BAD_REQUEST))?;
-        let (name, version) = protocol::websocket(headers).ok_or_else(|| plain(StatusCode::BAD_REQUEST))?;
+        let chosen = match forwards {
+            true => protocol::port_forward_websocket(headers).map(|name| (name, Version::V4)),
+            false => protocol::websocket(headers),
+        };
+        let (name, version) = chosen.ok_or_else(|| plain(StatusCode::BAD_REQUEST))?;
         let accepted = HeaderValue::from_str(&derive_accept_key(key.as_bytes()));
         let accepted = accepted.map_err(|_| plain(StatusCode::BAD_REQUEST))?;
         answer.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
@@ -105,7 +130,8 @@ fn negotiate(headers: &HeaderMap, path: &str) -> Result<(Transport, Answer), Ans
         if !name.is_empty() {
             answer.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name));
         }
-        return Ok((Transport::WebSocket(version), answer));
+        let tunnel = name == protocol::TUNNEL;
+        return Ok((if tunnel { Transport::Tunnel } else { Transport::WebSocket(version) }, answer));
     }
     Err(plain(StatusCode::BAD_REQUEST))
 }

@@ -3,11 +3,13 @@
 #![forbid(unsafe_code)]
 
 mod cni;
+mod cri;
 mod images;
 mod node;
 
 pub use self::{
     cni::Cni,
+    cri::Cri,
     images::{IMAGES, registry_address},
     node::{Node, Pod},
 };

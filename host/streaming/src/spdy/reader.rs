@@ -5,8 +5,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _},
-    net::tcp::OwnedReadHalf,
+    io::{AsyncRead, AsyncReadExt as _, ReadHalf},
     sync::mpsc,
 };
 
@@ -15,7 +14,10 @@ use super::{
     frame::{FIN, HEADER, Head, Kind, UNIDIRECTIONAL, broken, number},
     headers::HeaderReader,
 };
-use crate::connection::{Activity, QUEUE, Watch};
+use crate::{
+    connection::{Activity, QUEUE, Watch},
+    wire::Wire,
+};
 
 /// Data is handed on in parts of this many bytes, however long a client's frames are.
 const PART: usize = 64 * 1024;
@@ -34,7 +36,7 @@ pub(crate) struct Opened {
 /// The reading side of a connection.
 pub(crate) struct Reader {
     /// What had been read before the upgrade, then the connection.
-    from: tokio::io::Chain<Cursor<Bytes>, OwnedReadHalf>,
+    from: tokio::io::Chain<Cursor<Bytes>, ReadHalf<Wire>>,
     watch: Watch,
     writer: Writer,
     activity: Activity,
@@ -50,7 +52,7 @@ impl Reader {
     /// What is opened comes out of the channel.
     pub(crate) fn new(
         before: Bytes,
-        connection: OwnedReadHalf,
+        connection: ReadHalf<Wire>,
         watch: Watch,
         writer: Writer,
         activity: Activity,

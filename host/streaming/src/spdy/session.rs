@@ -1,14 +1,15 @@
-use std::{collections::HashMap, io, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tokio::{net::TcpStream, sync::mpsc, task::JoinHandle};
+use tokio::{sync::mpsc, task::JoinHandle};
 use wharf_error::{Error, Kind, Result};
 
 use super::{Opened, Reader, Writer};
 use crate::{
     Input, Output, Streams,
-    connection::{Activity, Channel, Watch, second},
+    connection::{Activity, Channel, Watch},
     size::Sizes,
+    wire::Wire,
 };
 
 /// A connection whose client has opened the streams of a remote command.
@@ -21,16 +22,15 @@ pub(crate) struct Session {
 /// Waits for the streams that are wanted, and for the one for errors.
 pub(crate) async fn session(
     before: Bytes,
-    connection: TcpStream,
+    wire: Wire,
     activity: Activity,
     wanted: &[Channel],
     within: Duration,
 ) -> Result<Session> {
-    let broken = |error: io::Error| Error::new(Kind::Unavailable, "streaming: set up the connection").because(error);
-    let second = second(&connection).map_err(broken)?;
-    let (read, write) = connection.into_split();
+    let connection = wire.socket();
+    let (read, write) = tokio::io::split(wire);
     let writer = Writer::new(write, activity.clone());
-    let watch = Watch::new(second, Arc::new(writer.clone()));
+    let watch = Watch::new(connection, Arc::new(writer.clone()));
     let (reader, mut opened) = Reader::new(before, read, watch, writer.clone(), activity.clone());
     let reader = tokio::spawn(reader.run());
     let mut there = HashMap::new();

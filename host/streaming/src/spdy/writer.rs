@@ -5,13 +5,19 @@ use std::{
 };
 
 use async_trait::async_trait;
-use tokio::{io::AsyncWriteExt as _, net::tcp::OwnedWriteHalf, sync::Mutex};
+use tokio::{
+    io::{AsyncWriteExt as _, WriteHalf},
+    sync::Mutex,
+};
 
 use super::{
     frame::{FIN, control, data},
     headers::no_headers,
 };
-use crate::connection::{Activity, Channel, Nudge, Sink};
+use crate::{
+    connection::{Activity, Channel, Nudge, Sink},
+    wire::Wire,
+};
 
 /// The longest data frame that is sent, bytes: between two of a fast stream, others have their turn.
 const LONGEST: usize = 64 * 1024;
@@ -26,14 +32,14 @@ pub(crate) struct Writer {
 }
 
 struct Half {
-    connection: OwnedWriteHalf,
+    connection: WriteHalf<Wire>,
     replied: bool,
 }
 
 // === impl Writer ===
 
 impl Writer {
-    pub(crate) fn new(connection: OwnedWriteHalf, activity: Activity) -> Self {
+    pub(crate) fn new(connection: WriteHalf<Wire>, activity: Activity) -> Self {
         let half = Half { connection, replied: false };
         Self { half: Arc::new(Mutex::new(half)), channels: Arc::default(), activity }
     }
@@ -48,18 +54,18 @@ impl Writer {
         let mut payload = stream.to_be_bytes().to_vec();
         payload.extend_from_slice(&no_headers(!half.replied));
         half.replied = true;
-        half.connection.write_all(&control(2, 0, &payload)).await
+        half.put(&control(2, 0, &payload)).await
     }
 
     /// Refuses a stream.
     pub(crate) async fn refuse(&self, stream: u32) -> io::Result<()> {
         const REFUSED_STREAM: u32 = 3;
         let payload = [stream.to_be_bytes(), REFUSED_STREAM.to_be_bytes()].concat();
-        self.half.lock().await.connection.write_all(&control(3, 0, &payload)).await
+        self.half.lock().await.put(&control(3, 0, &payload)).await
     }
 
     pub(crate) async fn pong(&self, id: u32) -> io::Result<()> {
-        self.half.lock().await.connection.write_all(&control(6, 0, &id.to_be_bytes())).await
+        self.half.lock().await.put(&control(6, 0, &id.to_be_bytes())).await
     }
 
     pub(crate) async fn data(&self, stream: u32, bytes: &[u8]) -> io::Result<()> {
@@ -75,6 +81,7 @@ impl Writer {
                 }
                 IoSlice::advance_slices(&mut rest, written);
             }
+            half.connection.flush().await?;
             self.activity.touch();
         }
         Ok(())
@@ -82,7 +89,7 @@ impl Writer {
 
     /// No more comes on that stream from us.
     pub(crate) async fn fin(&self, stream: u32) -> io::Result<()> {
-        self.half.lock().await.connection.write_all(&data(stream, FIN, 0)).await
+        self.half.lock().await.put(&data(stream, FIN, 0)).await
     }
 
     /// Nothing more comes from us at all.
@@ -93,6 +100,15 @@ impl Writer {
     fn stream(&self, channel: Channel) -> io::Result<u32> {
         let channels = self.channels.read().unwrap_or_else(PoisonError::into_inner);
         channels.get(&channel).copied().ok_or_else(|| io::Error::other(format!("no stream {channel:?}")))
+    }
+}
+
+// === impl Half ===
+
+impl Half {
+    async fn put(&mut self, frame: &[u8]) -> io::Result<()> {
+        self.connection.write_all(frame).await?;
+        self.connection.flush().await
     }
 }
 

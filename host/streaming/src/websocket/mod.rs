@@ -2,22 +2,32 @@
 
 mod reader;
 mod session;
+mod tunnel;
 mod writer;
 
-pub(crate) use self::{session::session, writer::Writer};
+pub(crate) use self::{session::session, tunnel::tunnel, writer::Writer};
 
-use tokio::net::TcpStream;
-use tokio_tungstenite::WebSocketStream;
+use bytes::Bytes;
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::protocol::{Role, WebSocketConfig},
+};
 
-use crate::connection::Channel;
+use crate::{connection::Channel, wire::Wire};
 
-type Socket = WebSocketStream<TcpStream>;
+pub(crate) type Socket = WebSocketStream<Wire>;
 
 /// The longest message that is read, bytes.
 const LONGEST: usize = 16 << 20;
 
 /// In protocol v5: the next byte is the channel that the sender closes.
 const CLOSE: u8 = 255;
+
+/// Our side of a WebSocket whose handshake is done. `before` was read along with it.
+pub(crate) async fn socket(before: Bytes, wire: Wire) -> Socket {
+    let config = WebSocketConfig::default().max_message_size(Some(LONGEST)).max_frame_size(Some(LONGEST));
+    WebSocketStream::from_partially_read(wire, before.to_vec(), Role::Server, Some(config)).await
+}
 
 fn number(channel: Channel) -> u8 {
     match channel {

@@ -2,18 +2,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
-use tokio::{net::TcpStream, task::JoinHandle};
-use tokio_tungstenite::{
-    WebSocketStream,
-    tungstenite::protocol::{Role, WebSocketConfig},
-};
+use tokio::task::JoinHandle;
 use wharf_error::{Kind, Result, ResultExt as _};
 
-use super::{LONGEST, reader::read, writer::Writer};
+use super::{reader::read, socket, writer::Writer};
 use crate::{
     Output, Streams,
-    connection::{Activity, Channel, Inputs, Watch, second},
+    connection::{Activity, Channel, Inputs, Watch},
     protocol::Version,
+    wire::Wire,
 };
 
 /// A connection with the channels of a remote command.
@@ -25,17 +22,15 @@ pub(crate) struct Session {
 
 pub(crate) async fn session(
     before: Bytes,
-    connection: TcpStream,
+    wire: Wire,
     activity: Activity,
     wanted: &[Channel],
     version: Version,
 ) -> Result<Session> {
-    let second = second(&connection).step_as(Kind::Unavailable, || "streaming: set up the connection".into())?;
-    let config = WebSocketConfig::default().max_message_size(Some(LONGEST)).max_frame_size(Some(LONGEST));
-    let socket = WebSocketStream::from_partially_read(connection, before.to_vec(), Role::Server, Some(config)).await;
-    let (sink, stream) = socket.split();
+    let connection = wire.socket();
+    let (sink, stream) = socket(before, wire).await.split();
     let writer = Writer::new(sink, activity.clone());
-    let watch = Watch::new(second, Arc::new(writer.clone()));
+    let watch = Watch::new(connection, Arc::new(writer.clone()));
     let wants = |channel| wanted.contains(&channel);
     let (inputs, stdin, resize) = Inputs::new(wants(Channel::Stdin), wants(Channel::Resize));
     let reader = tokio::spawn(read(stream, inputs, watch, version, activity.clone()));

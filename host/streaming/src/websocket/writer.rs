@@ -29,7 +29,7 @@ pub(crate) struct Writer {
 // === impl Writer ===
 
 impl Writer {
-    pub(super) fn new(half: SplitSink<Socket, Message>, activity: Activity) -> Self {
+    pub(crate) fn new(half: SplitSink<Socket, Message>, activity: Activity) -> Self {
         let writer = Self { half: Arc::new(Mutex::new(half)), activity };
         tokio::spawn(writer.clone().heartbeat());
         writer
@@ -44,6 +44,18 @@ impl Writer {
     pub(crate) async fn goodbye(&self) -> io::Result<()> {
         let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
         self.put(Message::Close(Some(frame))).await
+    }
+
+    /// Bytes on a channel by its number.
+    pub(crate) async fn message(&self, channel: u8, bytes: &[u8]) -> io::Result<()> {
+        for part in bytes.chunks(LONGEST) {
+            let mut message = BytesMut::with_capacity(part.len() + 1);
+            message.put_u8(channel);
+            message.put_slice(part);
+            self.put(Message::Binary(message.freeze())).await?;
+            self.activity.touch();
+        }
+        Ok(())
     }
 
     async fn put(&self, message: Message) -> io::Result<()> {
@@ -73,14 +85,7 @@ impl Nudge for Writer {
 #[async_trait]
 impl Sink for Writer {
     async fn send(&self, channel: Channel, bytes: &[u8]) -> io::Result<()> {
-        for part in bytes.chunks(LONGEST) {
-            let mut message = BytesMut::with_capacity(part.len() + 1);
-            message.put_u8(number(channel));
-            message.put_slice(part);
-            self.put(Message::Binary(message.freeze())).await?;
-            self.activity.touch();
-        }
-        Ok(())
+        self.message(number(channel), bytes).await
     }
 
     /// There is no word for it from this side: v5's signal is the client's. The end of the conversation is the end.

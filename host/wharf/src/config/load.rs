@@ -52,6 +52,12 @@ impl Config {
             self.streaming.address
         );
         ensure!(self.streaming.idle_timeout > 0, "streaming.idle_timeout = 0: every stream would end at once");
+        let (certificate, key) = (self.streaming.tls_certificate.is_some(), self.streaming.tls_key.is_some());
+        ensure!(certificate == key, "streaming.tls_certificate and streaming.tls_key: one is no use without the other");
+        ensure!(
+            certificate || self.streaming.tls_client_ca.is_none(),
+            "streaming.tls_client_ca: clients show certificates only over TLS; set tls_certificate and tls_key"
+        );
         ensure!(
             self.registry.max_concurrent_downloads > 0,
             "registry.max_concurrent_downloads = 0: nothing could be pulled"

@@ -82,6 +82,10 @@ pub(crate) struct Streaming {
     pub(crate) port: u16,
     /// Seconds.
     pub(crate) idle_timeout: u64,
+    /// With `tls_key`; none: no TLS.
+    pub(crate) tls_certificate: Option<PathBuf>,
+    pub(crate) tls_key: Option<PathBuf>,
+    pub(crate) tls_client_ca: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -192,7 +196,14 @@ impl Default for Network {
 
 impl Default for Streaming {
     fn default() -> Self {
-        Self { address: Ipv4Addr::LOCALHOST.into(), port: 0, idle_timeout: 4 * 60 * 60 }
+        Self {
+            address: Ipv4Addr::LOCALHOST.into(),
+            port: 0,
+            idle_timeout: 4 * 60 * 60,
+            tls_certificate: None,
+            tls_key: None,
+            tls_client_ca: None,
+        }
     }
 }
 

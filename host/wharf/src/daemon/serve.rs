@@ -12,7 +12,7 @@ use tokio::net::UnixListener;
 use tokio_stream::wrappers::UnixListenerStream;
 use wharf_admin::NodeInfo;
 use wharf_cri::CriConfig;
-use wharf_streaming::{Server, StreamingConfig};
+use wharf_streaming::{Server, StreamingConfig, TlsFiles};
 
 use super::{build::Parts, dirs::Dirs, events, signals};
 use crate::config::Config;
@@ -90,9 +90,16 @@ fn node_info(config: &Config, socket: &Path, streaming: &Server) -> NodeInfo {
 }
 
 fn streaming_config(config: &Config) -> StreamingConfig {
+    let files = config.streaming.tls_certificate.clone().zip(config.streaming.tls_key.clone());
+    let tls = files.map(|(certificate, key)| TlsFiles {
+        certificate,
+        key,
+        client_ca: config.streaming.tls_client_ca.clone(),
+    });
     StreamingConfig {
         address: (config.streaming.address, config.streaming.port).into(),
         idle_timeout: Duration::from_secs(config.streaming.idle_timeout),
+        tls,
         ..StreamingConfig::default()
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{Read as _, Write as _},
-    process::{Child, ChildStdin, Command, Stdio},
+    process::{Child, ChildStdin, Stdio},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -457,29 +457,5 @@ fn containers_and_their_input_outlive_the_daemon() {
     assert!(log.contains("got one"), "{log}");
     drop(after.done());
     assert_no_pipes(&node, &pod);
-    node.finish();
-}
-
-#[test]
-fn ports_of_a_pod_are_forwarded() {
-    let Some(node) = Node::start() else { return };
-    let pod = node.pod("ports");
-    node.run(&pod, "main", "while true; do echo hello from the pod | nc -l -p 8080; done");
-    let port = {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        free.local_addr().unwrap().port()
-    };
-    let mapping = format!("{port}:8080");
-    let mut forward: Command = node.crictl.command(&["port-forward", &pod.id, &mapping]);
-    let mut forward = forward.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let mut heard = String::new();
-    let there = wait_for(DEADLINE, || {
-        let Ok(mut connection) = std::net::TcpStream::connect(("127.0.0.1", port)) else { return false };
-        heard.clear();
-        connection.read_to_string(&mut heard).is_ok() && heard.contains("hello from the pod")
-    });
-    forward.kill().unwrap();
-    forward.wait().unwrap();
-    assert!(there, "{heard}");
     node.finish();
 }
