@@ -19,6 +19,8 @@ pub struct PodsConfig {
     pub max_log_line: usize,
     /// Whether a container's overlay is mounted `volatile`, so that its end does not sync the whole disk.
     pub volatile: bool,
+    /// How many events wait for a listener that does not read, before its stream ends with an error.
+    pub event_buffer: usize,
     /// How long a shim may take to start and to answer a call that waits for nothing else.
     pub shim_deadline: Duration,
     /// How long a killed container may take to be gone before its removal fails.
@@ -37,6 +39,7 @@ impl PodsConfig {
             default_handler: "native".into(),
             max_log_line: 16 * 1024,
             volatile: true,
+            event_buffer: 1000,
             shim_deadline: Duration::from_secs(30),
             kill_deadline: Duration::from_secs(30),
         }

@@ -16,6 +16,7 @@ use wharf_store::Store;
 use crate::{
     PodsConfig,
     container::{self, Container},
+    events::Hub,
     operations::Operations,
     pod::{self, Pod},
     shim::Shim,
@@ -37,6 +38,7 @@ pub(crate) struct Inner {
     pub(crate) networks: Networks,
     pub(crate) cgroups: Hierarchies,
     pub(crate) operations: Operations,
+    pub(crate) events: Hub,
     pub(crate) features: OnceCell<Features>,
     pub(crate) cores: Cores,
     pub(crate) writable_layers: WritableLayers,
@@ -124,6 +126,7 @@ impl Inner {
         cgroups: Hierarchies,
     ) -> Self {
         Self {
+            events: Hub::new(config.event_buffer),
             config,
             store,
             snapshots,
@@ -205,17 +208,20 @@ impl Inner {
     /// Changes a pod's row, in the store first. Callers hold the pod's `life`.
     pub(crate) async fn update_pod(&self, entry: &PodEntry, change: impl FnOnce(&mut Pod)) -> Result<()> {
         let mut row = entry.row();
+        let before = row.stage;
         change(&mut row);
         self.put_pod(row.clone()).await?;
-        *entry.lock() = row;
+        *entry.lock() = row.clone();
+        self.tell_pod(before, &row);
         Ok(())
     }
 
-    /// Deletes a pod's row, then stops listing it.
-    pub(crate) async fn forget_pod(&self, id: &str) -> Result<()> {
-        let key = self.row_key(id);
+    /// Deletes a pod's row, then stops listing it. `pod` is as it was when its removal began.
+    pub(crate) async fn forget_pod(&self, pod: &Pod) -> Result<()> {
+        let key = self.row_key(&pod.id);
         self.store.crash(move |w| w.delete::<PodTable>(&key)).await?;
-        self.pods.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.pods.write().unwrap_or_else(PoisonError::into_inner).remove(&pod.id);
+        self.tell_pod_deleted(pod);
         Ok(())
     }
 
@@ -245,19 +251,22 @@ impl Inner {
     ) -> Result<()> {
         let _book = entry.book.lock().await;
         let mut row = entry.row();
+        let before = row.stage;
         change(&mut row);
         self.put_container(row.clone()).await?;
         let ended = row.finished_at != 0;
-        *entry.lock() = row;
+        *entry.lock() = row.clone();
+        self.tell_container(before, &row);
         entry.ended.send_replace(ended);
         Ok(())
     }
 
-    /// Deletes a container's row, then stops listing it.
-    pub(crate) async fn forget_container(&self, id: &str) -> Result<()> {
-        let key = self.row_key(id);
+    /// Deletes a container's row, then stops listing it. `container` is as it was when its removal began.
+    pub(crate) async fn forget_container(&self, container: &Container) -> Result<()> {
+        let key = self.row_key(&container.id);
         self.store.crash(move |w| w.delete::<ContainerTable>(&key)).await?;
-        self.containers.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.containers.write().unwrap_or_else(PoisonError::into_inner).remove(&container.id);
+        self.tell_deleted(container);
         Ok(())
     }
 

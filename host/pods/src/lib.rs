@@ -13,6 +13,7 @@
 
 mod config;
 mod container;
+mod events;
 mod exec;
 mod features;
 mod files;
@@ -32,9 +33,11 @@ pub(crate) use self::operations::detached;
 pub use self::{
     config::PodsConfig,
     container::{Container, ContainerMetadata, ContainerRequest, ContainerState, NewContainer},
+    events::{Event, EventKind, Events},
     exec::{ExecOutput, ExecRequest},
     inner::Pods,
     pod::{Pod, PodMetadata, PodRequest, PodState},
     request_id::{new_request_id, request_id, with_request_id},
     stats::{ContainerStats, GroupStats, InterfaceUsage, PodStats, WritableLayer},
+    time::now,
 };

@@ -73,6 +73,7 @@ impl Pods {
         let sweep = inner.clone();
         let all = tokio::spawn(async move {
             join_all(recoveries).await;
+            sweep.events.recovered();
             sweep.sweep().await;
             // Plugins take their time, and nobody waits for this.
             tokio::spawn(async move { sweep.sweep_networks().await });

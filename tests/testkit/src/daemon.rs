@@ -27,6 +27,8 @@ pub struct DaemonOptions {
     pub name: String,
     /// Mirrors: (registry host of the image's name, `host:port` that answers for it by plain HTTP).
     pub mirrors: Vec<(String, String)>,
+    /// More lines of the table `[cri]`.
+    pub cri: String,
     /// More TOML, after the tables `[cri]`, `[registry]` and `[log]`. Without a table `[network]` pods have their loopback
     /// alone.
     pub config: String,
@@ -43,6 +45,7 @@ impl Default for DaemonOptions {
         Self {
             name: "test".into(),
             mirrors: Vec::new(),
+            cri: String::new(),
             config: String::new(),
             log_level: "debug,h2=info,hyper=info,tower=info".into(),
             environment: Vec::new(),
@@ -106,7 +109,7 @@ impl Daemon {
         }
         let mut text = String::new();
         writeln!(text, "[log]\nlevel = {:?}\n", options.log_level)?;
-        writeln!(text, "[cri]\ncgroup_parent = {cgroup_parent:?}\n")?;
+        writeln!(text, "[cri]\ncgroup_parent = {cgroup_parent:?}\n{}\n", options.cri)?;
         if !options.config.contains("[network]") {
             // A machine of tests has no network plugins; most tests need none.
             writeln!(text, "[network]\nmode = \"loopback\"\n")?;

@@ -17,14 +17,31 @@ pub(super) async fn container_status(
     request: ContainerStatusRequest,
 ) -> Result<ContainerStatusResponse> {
     let container = runtime.pods.container(&request.container_id)?;
+    let info = if request.verbose { verbose(runtime, &container)? } else { BTreeMap::new() };
+    Ok(ContainerStatusResponse { status: Some(of(runtime, container).await?), info })
+}
+
+/// The status of a container as this row has it.
+pub(super) async fn of(runtime: &Runtime, container: Container) -> Result<ContainerStatus> {
     let config = convert::container_request(&container)?.config.unwrap_or_default();
     // A container outlives a removed image; then its id is all that is known.
     let image = runtime.images.get(runtime.namespace(), &container.image_id).await?;
     let digest = image.and_then(|image| image.digests.into_iter().next());
     // Where its bundle is gone half way through a removal, there is no specification to show.
     let spec = runtime.pods.spec(&container.id).ok();
-    let info = if request.verbose { verbose(runtime, &container, &config, spec.as_ref())? } else { BTreeMap::new() };
-    Ok(ContainerStatusResponse { status: Some(status(container, config, digest, spec.as_ref())), info })
+    Ok(status(container, config, digest, spec.as_ref()))
+}
+
+/// The statuses of these containers.
+pub(super) async fn all(
+    runtime: &Runtime,
+    containers: impl IntoIterator<Item = Container>,
+) -> Result<Vec<ContainerStatus>> {
+    let mut statuses = Vec::new();
+    for container in containers {
+        statuses.push(of(runtime, container).await?);
+    }
+    Ok(statuses)
 }
 
 fn status(
@@ -79,19 +96,16 @@ fn user(user: &User) -> Option<LinuxContainerUser> {
     })
 }
 
-fn verbose(
-    runtime: &Runtime,
-    container: &Container,
-    config: &ContainerConfig,
-    spec: Option<&Spec>,
-) -> Result<BTreeMap<String, String>> {
+fn verbose(runtime: &Runtime, container: &Container) -> Result<BTreeMap<String, String>> {
+    let config = convert::container_request(container)?.config.unwrap_or_default();
+    let spec = runtime.pods.spec(&container.id).ok();
     Ok(info::info(&json!({
         "sandboxID": container.pod_id,
         "pid": container.pid.unwrap_or_default(),
         "snapshotKey": container.snapshot_key(),
         "snapshotter": runtime.config.snapshotter,
         "cgroup": container.cgroup,
-        "config": info::message(config)?,
+        "config": info::message(&config)?,
         "runtimeSpec": spec,
     })))
 }

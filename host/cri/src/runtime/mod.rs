@@ -7,6 +7,7 @@ mod convert;
 mod create_container;
 mod exec;
 mod exec_sync;
+mod get_container_events;
 mod list_container_stats;
 mod list_containers;
 mod list_pod_sandbox;
@@ -42,13 +43,14 @@ use wharf_streaming::Server;
 
 use crate::{CriConfig, LONGEST_ANSWER, LONGEST_REQUEST, spec::Node};
 
-/// What every RPC works with.
+/// What every RPC works with. Cheap to clone.
+#[derive(Clone)]
 pub(crate) struct Runtime {
     config: CriConfig,
     pods: Pods,
     images: Images,
     streams: Server,
-    node: OnceCell<Arc<Node>>,
+    node: Arc<OnceCell<Arc<Node>>>,
 }
 
 /// The runtime service over these pods and images, to be added to a server. `streams` is where clients are sent that
@@ -59,7 +61,7 @@ pub fn runtime_service(
     images: Images,
     streams: Server,
 ) -> RuntimeServiceServer<impl RuntimeService> {
-    let runtime = Runtime { config, pods, images, streams, node: OnceCell::new() };
+    let runtime = Runtime { config, pods, images, streams, node: Arc::default() };
     RuntimeServiceServer::new(runtime)
         .max_decoding_message_size(LONGEST_REQUEST)
         .max_encoding_message_size(LONGEST_ANSWER)

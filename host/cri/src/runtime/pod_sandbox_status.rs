@@ -8,7 +8,7 @@ use wharf_api::cri::{
 use wharf_error::Result;
 use wharf_pods::{Pod, PodState};
 
-use super::{Runtime, convert};
+use super::{Runtime, container_status, convert};
 use crate::info;
 
 pub(super) async fn pod_sandbox_status(
@@ -16,23 +16,29 @@ pub(super) async fn pod_sandbox_status(
     request: PodSandboxStatusRequest,
 ) -> Result<PodSandboxStatusResponse> {
     let pod = runtime.pods.pod(&request.pod_sandbox_id)?;
-    let config = convert::pod_config(&pod)?;
-    let info = if request.verbose { verbose(runtime, &pod, info::message(&config)?) } else { BTreeMap::new() };
+    let timestamp = wharf_pods::now();
+    let containers = runtime.pods.containers().into_iter().filter(|container| container.pod_id == pod.id);
+    let containers_statuses = container_status::all(runtime, containers).await?;
+    let info = if request.verbose { verbose(runtime, &pod)? } else { BTreeMap::new() };
+    Ok(PodSandboxStatusResponse { status: Some(of(runtime, &pod)?), info, containers_statuses, timestamp })
+}
+
+/// The status of a pod as this row has it.
+pub(super) fn of(runtime: &Runtime, pod: &Pod) -> Result<PodSandboxStatus> {
+    let config = convert::pod_config(pod)?;
     let security = config.linux.and_then(|linux| linux.security_context);
     let options = security.and_then(|security| security.namespace_options);
-    let addresses = addresses(runtime, &pod);
-    let status = PodSandboxStatus {
-        metadata: Some(convert::pod_metadata(&pod)),
-        state: convert::pod_state(&pod).into(),
-        id: pod.id,
+    Ok(PodSandboxStatus {
+        metadata: Some(convert::pod_metadata(pod)),
+        state: convert::pod_state(pod).into(),
+        id: pod.id.clone(),
         created_at: pod.created_at,
-        network: Some(addresses),
+        network: Some(addresses(runtime, pod)),
         linux: Some(LinuxPodSandboxStatus { namespaces: Some(Namespace { options }) }),
-        labels: pod.labels,
-        annotations: pod.annotations,
-        runtime_handler: pod.runtime_handler,
-    };
-    Ok(PodSandboxStatusResponse { status: Some(status), info, ..PodSandboxStatusResponse::default() })
+        labels: pod.labels.clone(),
+        annotations: pod.annotations.clone(),
+        runtime_handler: pod.runtime_handler.clone(),
+    })
 }
 
 /// None on the node's network, where they are the node's, and none once the pod is stopped.
@@ -47,12 +53,13 @@ fn addresses(runtime: &Runtime, pod: &Pod) -> PodSandboxNetworkStatus {
     }
 }
 
-fn verbose(runtime: &Runtime, pod: &Pod, config: serde_json::Value) -> BTreeMap<String, String> {
+fn verbose(runtime: &Runtime, pod: &Pod) -> Result<BTreeMap<String, String>> {
+    let config = info::message(&convert::pod_config(pod)?)?;
     let handler = match pod.runtime_handler.as_str() {
         "" => &runtime.pods.config().default_handler,
         named => named,
     };
-    info::info(&json!({
+    Ok(info::info(&json!({
         "pid": pod.pid.unwrap_or_default(),
         "netNamespace": pod.netns(),
         "netNamespaceClosed": pod.netns().is_some() && pod.state() == PodState::NotReady,
@@ -60,5 +67,5 @@ fn verbose(runtime: &Runtime, pod: &Pod, config: serde_json::Value) -> BTreeMap<
         "cgroupParent": pod.sandbox.cgroup_parent,
         "bundle": runtime.pods.config().state.join("pods").join(&pod.id),
         "config": config,
-    }))
+    })))
 }

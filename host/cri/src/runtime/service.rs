@@ -1,11 +1,11 @@
-use tokio_stream::Empty;
+use futures::{StreamExt, stream::BoxStream};
 use tonic::{Request, Response, Status};
 use wharf_api::cri::{runtime_service_server::RuntimeService, *};
 
 use super::{
     Runtime, attach::attach, container_stats::container_stats, container_status::container_status,
-    create_container::create_container, exec::exec, exec_sync::exec_sync, list_container_stats::list_container_stats,
-    list_containers::list_containers, list_pod_sandbox::list_pod_sandbox,
+    create_container::create_container, exec::exec, exec_sync::exec_sync, get_container_events::get_container_events,
+    list_container_stats::list_container_stats, list_containers::list_containers, list_pod_sandbox::list_pod_sandbox,
     list_pod_sandbox_stats::list_pod_sandbox_stats, pod_sandbox_stats::pod_sandbox_stats,
     pod_sandbox_status::pod_sandbox_status, port_forward::port_forward, remove_container::remove_container,
     remove_pod_sandbox::remove_pod_sandbox, reopen_container_log::reopen_container_log,
@@ -17,7 +17,9 @@ use super::{
 use crate::serve::{serve, unimplemented};
 
 /// The stream of an RPC that is not served yet: there is never one.
-type None<T> = Empty<Result<T, Status>>;
+type None<T> = tokio_stream::Empty<Result<T, Status>>;
+
+type Sent<T> = BoxStream<'static, Result<T, Status>>;
 
 type Answer<T> = Result<Response<T>, Status>;
 
@@ -28,7 +30,7 @@ impl RuntimeService for Runtime {
     type StreamContainerStatsStream = None<StreamContainerStatsResponse>;
     type StreamPodSandboxStatsStream = None<StreamPodSandboxStatsResponse>;
     type StreamPodSandboxMetricsStream = None<StreamPodSandboxMetricsResponse>;
-    type GetContainerEventsStream = None<ContainerEventResponse>;
+    type GetContainerEventsStream = Sent<ContainerEventResponse>;
 
     async fn version(&self, request: Request<VersionRequest>) -> Answer<VersionResponse> {
         serve("Version", request, |asked| version(self, asked)).await
@@ -145,42 +147,9 @@ impl RuntimeService for Runtime {
         serve("UpdateContainerResources", request, |asked| update_container_resources(self, asked)).await
     }
 
-    // Not served yet.
-
-    async fn checkpoint_container(
-        &self,
-        _: Request<CheckpointContainerRequest>,
-    ) -> Answer<CheckpointContainerResponse> {
-        Err(unimplemented("CheckpointContainer"))
-    }
-
-    async fn checkpoint_pod(&self, _: Request<CheckpointPodRequest>) -> Answer<CheckpointPodResponse> {
-        Err(unimplemented("CheckpointPod"))
-    }
-
-    async fn restore_pod(&self, _: Request<RestorePodRequest>) -> Answer<RestorePodResponse> {
-        Err(unimplemented("RestorePod"))
-    }
-
-    async fn list_metric_descriptors(
-        &self,
-        _: Request<ListMetricDescriptorsRequest>,
-    ) -> Answer<ListMetricDescriptorsResponse> {
-        Err(unimplemented("ListMetricDescriptors"))
-    }
-
-    async fn list_pod_sandbox_metrics(
-        &self,
-        _: Request<ListPodSandboxMetricsRequest>,
-    ) -> Answer<ListPodSandboxMetricsResponse> {
-        Err(unimplemented("ListPodSandboxMetrics"))
-    }
-
-    async fn update_pod_sandbox_resources(
-        &self,
-        _: Request<UpdatePodSandboxResourcesRequest>,
-    ) -> Answer<UpdatePodSandboxResourcesResponse> {
-        Err(unimplemented("UpdatePodSandboxResources"))
+    async fn get_container_events(&self, request: Request<GetEventsRequest>) -> Answer<Self::GetContainerEventsStream> {
+        let events = serve("GetContainerEvents", request, |asked| get_container_events(self, asked)).await?;
+        Ok(events.map(StreamExt::boxed))
     }
 
     async fn stream_pod_sandboxes(
@@ -208,6 +177,20 @@ impl RuntimeService for Runtime {
         Err(unimplemented("StreamPodSandboxStats"))
     }
 
+    async fn list_metric_descriptors(
+        &self,
+        _: Request<ListMetricDescriptorsRequest>,
+    ) -> Answer<ListMetricDescriptorsResponse> {
+        Err(unimplemented("ListMetricDescriptors"))
+    }
+
+    async fn list_pod_sandbox_metrics(
+        &self,
+        _: Request<ListPodSandboxMetricsRequest>,
+    ) -> Answer<ListPodSandboxMetricsResponse> {
+        Err(unimplemented("ListPodSandboxMetrics"))
+    }
+
     async fn stream_pod_sandbox_metrics(
         &self,
         _: Request<StreamPodSandboxMetricsRequest>,
@@ -215,7 +198,27 @@ impl RuntimeService for Runtime {
         Err(unimplemented("StreamPodSandboxMetrics"))
     }
 
-    async fn get_container_events(&self, _: Request<GetEventsRequest>) -> Answer<Self::GetContainerEventsStream> {
-        Err(unimplemented("GetContainerEvents"))
+    async fn update_pod_sandbox_resources(
+        &self,
+        _: Request<UpdatePodSandboxResourcesRequest>,
+    ) -> Answer<UpdatePodSandboxResourcesResponse> {
+        Err(unimplemented("UpdatePodSandboxResources"))
+    }
+
+    // Not served yet.
+
+    async fn checkpoint_container(
+        &self,
+        _: Request<CheckpointContainerRequest>,
+    ) -> Answer<CheckpointContainerResponse> {
+        Err(unimplemented("CheckpointContainer"))
+    }
+
+    async fn checkpoint_pod(&self, _: Request<CheckpointPodRequest>) -> Answer<CheckpointPodResponse> {
+        Err(unimplemented("CheckpointPod"))
+    }
+
+    async fn restore_pod(&self, _: Request<RestorePodRequest>) -> Answer<RestorePodResponse> {
+        Err(unimplemented("RestorePod"))
     }
 }

@@ -54,7 +54,7 @@ impl Inner {
             _ => Ok(()),
         })
         .await?;
-        self.forget_container(&container.id).await?;
+        self.forget_container(&container).await?;
         self.collect_layers(&container.image_id).await;
         tracing::info!(container = %container.id, "container is removed");
         Ok(())

@@ -54,6 +54,6 @@ impl Inner {
             _ => Ok(()),
         })
         .await?;
-        self.forget_pod(&pod.id).await
+        self.forget_pod(pod).await
     }
 }

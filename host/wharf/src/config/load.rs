@@ -46,6 +46,7 @@ impl Config {
             self.cri.max_log_line
         );
         self.check_network()?;
+        ensure!(self.cri.event_buffer > 0, "cri.event_buffer = 0: every stream of events would end at once");
         ensure!(
             !self.streaming.address.is_unspecified(),
             "streaming.address = \"{}\": clients are sent to this address, so name one of the node's",

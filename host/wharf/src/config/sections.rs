@@ -44,6 +44,7 @@ pub(crate) enum LogFormat {
 pub(crate) struct Cri {
     pub(crate) cgroup_parent: String,
     pub(crate) max_log_line: usize,
+    pub(crate) event_buffer: usize,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -176,7 +177,7 @@ impl Default for Log {
 
 impl Default for Cri {
     fn default() -> Self {
-        Self { cgroup_parent: "/wharf".into(), max_log_line: 16 * 1024 }
+        Self { cgroup_parent: "/wharf".into(), max_log_line: 16 * 1024, event_buffer: 1000 }
     }
 }
 

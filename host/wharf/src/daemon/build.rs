@@ -125,6 +125,7 @@ fn pods_config(config: &Config) -> Result<PodsConfig> {
     let mut pods = PodsConfig::new(config.state.clone(), config.runtime.shim()?, config.socket());
     pods.cgroup_parent = config.cri.cgroup_parent.clone();
     pods.max_log_line = config.cri.max_log_line;
+    pods.event_buffer = config.cri.event_buffer;
     pods.volatile = config.snapshotter.volatile;
     pods.shim_deadline = Duration::from_secs(config.runtime.shim_deadline);
     pods.kill_deadline = Duration::from_secs(config.runtime.kill_deadline);

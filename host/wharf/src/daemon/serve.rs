@@ -53,11 +53,14 @@ pub(super) async fn serve(config: Config) -> Result<()> {
     tracing::info!(socket = %socket.display(), root = %config.root.display(), %streaming, "ready");
     notify(&[NotifyState::Ready]);
 
+    let listened = pods;
     let (stopping, mut stopped) = tokio::sync::watch::channel(false);
     let serving = router.serve_with_incoming_shutdown(UnixListenerStream::new(listener), async move {
         stop.await;
         tracing::info!("stopping; pods and containers go on");
         notify(&[NotifyState::Stopping]);
+        // Their streams would hold up the end of the service.
+        listened.end_events();
         stopping.send_replace(true);
     });
     tokio::select! {

@@ -7,6 +7,7 @@
 mod bad_input;
 mod command_line;
 mod configuration;
+mod events;
 mod exits;
 mod files;
 mod images;
