@@ -9,6 +9,7 @@ mod config;
 mod filter;
 mod image;
 mod info;
+mod parts;
 mod runtime;
 mod serve;
 mod signal;

@@ -7,6 +7,7 @@ mod list_images;
 mod pull_image;
 mod remove_image;
 mod service;
+mod stream_images;
 
 use wharf_api::cri::{
     ImageSpec,

@@ -1,13 +1,13 @@
-use tokio_stream::Empty;
+use futures::{StreamExt, stream::BoxStream};
 use tonic::{Request, Response, Status};
 use wharf_api::cri::{image_service_server::ImageService, *};
 
 use super::{
     Service, image_fs_info::image_fs_info, image_status::image_status, list_images::list_images,
-    pull_image::pull_image, remove_image::remove_image,
+    pull_image::pull_image, remove_image::remove_image, stream_images::stream_images,
 };
 use crate::{
-    serve::{serve, serve_with, unimplemented},
+    serve::{serve, serve_with},
     status::pull_status,
 };
 
@@ -15,7 +15,7 @@ type Answer<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
 impl ImageService for Service {
-    type StreamImagesStream = Empty<Result<StreamImagesResponse, Status>>;
+    type StreamImagesStream = BoxStream<'static, Result<StreamImagesResponse, Status>>;
 
     async fn list_images(&self, request: Request<ListImagesRequest>) -> Answer<ListImagesResponse> {
         serve("ListImages", request, |asked| list_images(self, asked)).await
@@ -37,9 +37,8 @@ impl ImageService for Service {
         serve("ImageFsInfo", request, |_| image_fs_info(self)).await
     }
 
-    // Not served yet.
-
-    async fn stream_images(&self, _: Request<StreamImagesRequest>) -> Answer<Self::StreamImagesStream> {
-        Err(unimplemented("StreamImages"))
+    async fn stream_images(&self, request: Request<StreamImagesRequest>) -> Answer<Self::StreamImagesStream> {
+        let list = serve("StreamImages", request, |asked| stream_images(self, asked)).await?;
+        Ok(list.map(StreamExt::boxed))
     }
 }

@@ -10,9 +10,10 @@ use super::{
     pod_sandbox_status::pod_sandbox_status, port_forward::port_forward, remove_container::remove_container,
     remove_pod_sandbox::remove_pod_sandbox, reopen_container_log::reopen_container_log,
     run_pod_sandbox::run_pod_sandbox, runtime_config::runtime_config, start_container::start_container, status::status,
-    stop_container::stop_container, stop_pod_sandbox::stop_pod_sandbox,
-    update_container_resources::update_container_resources, update_runtime_config::update_runtime_config,
-    version::version,
+    stop_container::stop_container, stop_pod_sandbox::stop_pod_sandbox, stream_container_stats::stream_container_stats,
+    stream_containers::stream_containers, stream_pod_sandbox_stats::stream_pod_sandbox_stats,
+    stream_pod_sandboxes::stream_pod_sandboxes, update_container_resources::update_container_resources,
+    update_runtime_config::update_runtime_config, version::version,
 };
 use crate::serve::{serve, unimplemented};
 
@@ -25,10 +26,10 @@ type Answer<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
 impl RuntimeService for Runtime {
-    type StreamPodSandboxesStream = None<StreamPodSandboxesResponse>;
-    type StreamContainersStream = None<StreamContainersResponse>;
-    type StreamContainerStatsStream = None<StreamContainerStatsResponse>;
-    type StreamPodSandboxStatsStream = None<StreamPodSandboxStatsResponse>;
+    type StreamPodSandboxesStream = Sent<StreamPodSandboxesResponse>;
+    type StreamContainersStream = Sent<StreamContainersResponse>;
+    type StreamContainerStatsStream = Sent<StreamContainerStatsResponse>;
+    type StreamPodSandboxStatsStream = Sent<StreamPodSandboxStatsResponse>;
     type StreamPodSandboxMetricsStream = None<StreamPodSandboxMetricsResponse>;
     type GetContainerEventsStream = Sent<ContainerEventResponse>;
 
@@ -154,27 +155,34 @@ impl RuntimeService for Runtime {
 
     async fn stream_pod_sandboxes(
         &self,
-        _: Request<StreamPodSandboxesRequest>,
+        request: Request<StreamPodSandboxesRequest>,
     ) -> Answer<Self::StreamPodSandboxesStream> {
-        Err(unimplemented("StreamPodSandboxes"))
+        let list = serve("StreamPodSandboxes", request, |asked| stream_pod_sandboxes(self, asked)).await?;
+        Ok(list.map(StreamExt::boxed))
     }
 
-    async fn stream_containers(&self, _: Request<StreamContainersRequest>) -> Answer<Self::StreamContainersStream> {
-        Err(unimplemented("StreamContainers"))
+    async fn stream_containers(
+        &self,
+        request: Request<StreamContainersRequest>,
+    ) -> Answer<Self::StreamContainersStream> {
+        let list = serve("StreamContainers", request, |asked| stream_containers(self, asked)).await?;
+        Ok(list.map(StreamExt::boxed))
     }
 
     async fn stream_container_stats(
         &self,
-        _: Request<StreamContainerStatsRequest>,
+        request: Request<StreamContainerStatsRequest>,
     ) -> Answer<Self::StreamContainerStatsStream> {
-        Err(unimplemented("StreamContainerStats"))
+        let list = serve("StreamContainerStats", request, |asked| stream_container_stats(self, asked)).await?;
+        Ok(list.map(StreamExt::boxed))
     }
 
     async fn stream_pod_sandbox_stats(
         &self,
-        _: Request<StreamPodSandboxStatsRequest>,
+        request: Request<StreamPodSandboxStatsRequest>,
     ) -> Answer<Self::StreamPodSandboxStatsStream> {
-        Err(unimplemented("StreamPodSandboxStats"))
+        let list = serve("StreamPodSandboxStats", request, |asked| stream_pod_sandbox_stats(self, asked)).await?;
+        Ok(list.map(StreamExt::boxed))
     }
 
     async fn list_metric_descriptors(

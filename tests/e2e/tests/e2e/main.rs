@@ -12,6 +12,7 @@ mod exits;
 mod files;
 mod images;
 mod limits;
+mod lists;
 mod logs;
 mod namespaces;
 mod networks;
