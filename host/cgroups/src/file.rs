@@ -46,6 +46,15 @@ pub fn children(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(entries.filter_map(|entry| entry.ok()).filter(is_dir).map(|entry| entry.path()).collect())
 }
 
+/// The names in a cgroup's folder; none for a cgroup that does not exist.
+pub fn names(dir: &Path) -> Result<Vec<String>> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if is_gone(&error) => return Ok(Vec::new()),
+        other => other.step(|| format!("list {}", dir.display()))?,
+    };
+    Ok(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
+}
+
 /// Whether the cgroup went away: before the open (ENOENT) or between open and read (ENODEV).
 pub fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(Errno::NODEV.raw_os_error())

@@ -10,6 +10,7 @@ mod cgroup;
 mod controller;
 mod create;
 mod delete;
+mod detail;
 mod file;
 mod freeze;
 mod hierarchies;
@@ -25,6 +26,7 @@ mod testing;
 pub use self::{
     cgroup::Cgroup,
     controller::Controller,
+    detail::{Detail, DeviceIo, HugepageUsage, MemoryDetail},
     hierarchies::{Hierarchies, Mode},
     join::JoinFiles,
     limits::DeviceFilter,

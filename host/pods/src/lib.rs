@@ -38,6 +38,9 @@ pub use self::{
     inner::Pods,
     pod::{Pod, PodMetadata, PodRequest, PodState},
     request_id::{new_request_id, request_id, with_request_id},
-    stats::{ContainerStats, GroupStats, InterfaceUsage, PodStats, WritableLayer},
+    stats::{
+        ContainerMetrics, ContainerStats, Disk, GroupStats, InterfaceUsage, OpenFiles, PodMetrics, PodStats,
+        WritableLayer,
+    },
     time::now,
 };

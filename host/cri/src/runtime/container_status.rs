@@ -78,7 +78,7 @@ fn status(
     }
 }
 
-fn shown_resources(spec: &Spec) -> Option<LinuxContainerResources> {
+pub(super) fn shown_resources(spec: &Spec) -> Option<LinuxContainerResources> {
     let score = spec.process().as_ref().and_then(|process| process.oom_score_adj());
     Some(spec::shown(spec.linux().as_ref()?.resources().as_ref()?, score))
 }

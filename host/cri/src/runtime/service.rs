@@ -5,20 +5,20 @@ use wharf_api::cri::{runtime_service_server::RuntimeService, *};
 use super::{
     Runtime, attach::attach, container_stats::container_stats, container_status::container_status,
     create_container::create_container, exec::exec, exec_sync::exec_sync, get_container_events::get_container_events,
-    list_container_stats::list_container_stats, list_containers::list_containers, list_pod_sandbox::list_pod_sandbox,
-    list_pod_sandbox_stats::list_pod_sandbox_stats, pod_sandbox_stats::pod_sandbox_stats,
-    pod_sandbox_status::pod_sandbox_status, port_forward::port_forward, remove_container::remove_container,
-    remove_pod_sandbox::remove_pod_sandbox, reopen_container_log::reopen_container_log,
-    run_pod_sandbox::run_pod_sandbox, runtime_config::runtime_config, start_container::start_container, status::status,
-    stop_container::stop_container, stop_pod_sandbox::stop_pod_sandbox, stream_container_stats::stream_container_stats,
-    stream_containers::stream_containers, stream_pod_sandbox_stats::stream_pod_sandbox_stats,
-    stream_pod_sandboxes::stream_pod_sandboxes, update_container_resources::update_container_resources,
-    update_runtime_config::update_runtime_config, version::version,
+    list_container_stats::list_container_stats, list_containers::list_containers,
+    list_metric_descriptors::list_metric_descriptors, list_pod_sandbox::list_pod_sandbox,
+    list_pod_sandbox_metrics::list_pod_sandbox_metrics, list_pod_sandbox_stats::list_pod_sandbox_stats,
+    pod_sandbox_stats::pod_sandbox_stats, pod_sandbox_status::pod_sandbox_status, port_forward::port_forward,
+    remove_container::remove_container, remove_pod_sandbox::remove_pod_sandbox,
+    reopen_container_log::reopen_container_log, run_pod_sandbox::run_pod_sandbox, runtime_config::runtime_config,
+    start_container::start_container, status::status, stop_container::stop_container,
+    stop_pod_sandbox::stop_pod_sandbox, stream_container_stats::stream_container_stats,
+    stream_containers::stream_containers, stream_pod_sandbox_metrics::stream_pod_sandbox_metrics,
+    stream_pod_sandbox_stats::stream_pod_sandbox_stats, stream_pod_sandboxes::stream_pod_sandboxes,
+    update_container_resources::update_container_resources, update_runtime_config::update_runtime_config,
+    version::version,
 };
 use crate::serve::{serve, unimplemented};
-
-/// The stream of an RPC that is not served yet: there is never one.
-type None<T> = tokio_stream::Empty<Result<T, Status>>;
 
 type Sent<T> = BoxStream<'static, Result<T, Status>>;
 
@@ -30,7 +30,7 @@ impl RuntimeService for Runtime {
     type StreamContainersStream = Sent<StreamContainersResponse>;
     type StreamContainerStatsStream = Sent<StreamContainerStatsResponse>;
     type StreamPodSandboxStatsStream = Sent<StreamPodSandboxStatsResponse>;
-    type StreamPodSandboxMetricsStream = None<StreamPodSandboxMetricsResponse>;
+    type StreamPodSandboxMetricsStream = Sent<StreamPodSandboxMetricsResponse>;
     type GetContainerEventsStream = Sent<ContainerEventResponse>;
 
     async fn version(&self, request: Request<VersionRequest>) -> Answer<VersionResponse> {
@@ -187,23 +187,24 @@ impl RuntimeService for Runtime {
 
     async fn list_metric_descriptors(
         &self,
-        _: Request<ListMetricDescriptorsRequest>,
+        request: Request<ListMetricDescriptorsRequest>,
     ) -> Answer<ListMetricDescriptorsResponse> {
-        Err(unimplemented("ListMetricDescriptors"))
+        serve("ListMetricDescriptors", request, list_metric_descriptors).await
     }
 
     async fn list_pod_sandbox_metrics(
         &self,
-        _: Request<ListPodSandboxMetricsRequest>,
+        request: Request<ListPodSandboxMetricsRequest>,
     ) -> Answer<ListPodSandboxMetricsResponse> {
-        Err(unimplemented("ListPodSandboxMetrics"))
+        serve("ListPodSandboxMetrics", request, |asked| list_pod_sandbox_metrics(self, asked)).await
     }
 
     async fn stream_pod_sandbox_metrics(
         &self,
-        _: Request<StreamPodSandboxMetricsRequest>,
+        request: Request<StreamPodSandboxMetricsRequest>,
     ) -> Answer<Self::StreamPodSandboxMetricsStream> {
-        Err(unimplemented("StreamPodSandboxMetrics"))
+        let list = serve("StreamPodSandboxMetrics", request, |asked| stream_pod_sandbox_metrics(self, asked)).await?;
+        Ok(list.map(StreamExt::boxed))
     }
 
     async fn update_pod_sandbox_resources(

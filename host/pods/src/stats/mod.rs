@@ -2,13 +2,20 @@
 
 mod container;
 mod cores;
+mod metrics;
 mod network;
 mod pod;
 mod writable;
 
 use wharf_cgroups::{Pressures, Stats};
 
-pub use self::{container::ContainerStats, network::InterfaceUsage, pod::PodStats, writable::WritableLayer};
+pub use self::{
+    container::ContainerStats,
+    metrics::{ContainerMetrics, Disk, OpenFiles, PodMetrics},
+    network::InterfaceUsage,
+    pod::PodStats,
+    writable::WritableLayer,
+};
 pub(crate) use self::{cores::Cores, writable::WritableLayers};
 
 /// What a control group uses at a moment.

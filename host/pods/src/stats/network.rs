@@ -11,12 +11,20 @@ pub struct InterfaceUsage {
     pub name: String,
     /// Bytes received.
     pub rx_bytes: u64,
+    /// Packets received.
+    pub rx_packets: u64,
     /// Errors in receiving.
     pub rx_errors: u64,
+    /// Packets that came and were dropped.
+    pub rx_dropped: u64,
     /// Bytes sent.
     pub tx_bytes: u64,
+    /// Packets sent.
+    pub tx_packets: u64,
     /// Errors in sending.
     pub tx_errors: u64,
+    /// Packets that were to be sent and were dropped.
+    pub tx_dropped: u64,
 }
 
 /// Every interface of a network namespace but its loopback.
@@ -25,12 +33,27 @@ pub(super) async fn interfaces(netns: PathBuf) -> Result<Vec<InterfaceUsage>> {
     Ok(text.lines().filter_map(parse).filter(|interface| interface.name != "lo").collect())
 }
 
-/// `name: ` and sixteen numbers: bytes and errors are the first and third of each eight.
+/// `name: ` and sixteen numbers, eight for what came and eight for what went: bytes, packets, errors, drops first.
 fn parse(line: &str) -> Option<InterfaceUsage> {
     let (name, numbers) = line.split_once(':')?;
     let numbers: Vec<u64> = numbers.split_ascii_whitespace().map_while(|number| number.parse().ok()).collect();
-    let [rx_bytes, _, rx_errors, _, _, _, _, _, tx_bytes, _, tx_errors, ..] = numbers[..] else { return None };
-    Some(InterfaceUsage { name: name.trim().to_owned(), rx_bytes, rx_errors, tx_bytes, tx_errors })
+    let [rx_bytes, rx_packets, rx_errors, rx_dropped, _, _, _, _, tx_bytes, tx_packets, tx_errors, tx_dropped, ..] =
+        numbers[..]
+    else {
+        return None;
+    };
+    let name = name.trim().to_owned();
+    Some(InterfaceUsage {
+        name,
+        rx_bytes,
+        rx_packets,
+        rx_errors,
+        rx_dropped,
+        tx_bytes,
+        tx_packets,
+        tx_errors,
+        tx_dropped,
+    })
 }
 
 #[cfg(test)]
@@ -39,8 +62,18 @@ mod tests {
 
     #[test]
     fn the_kernels_table_is_read() {
-        let line = "  eth0: 100 2 3 0 0 0 0 0 500 6 7 0 0 0 0 0";
-        let eth0 = InterfaceUsage { name: "eth0".into(), rx_bytes: 100, rx_errors: 3, tx_bytes: 500, tx_errors: 7 };
+        let line = "  eth0: 100 2 3 4 0 0 0 0 500 6 7 8 0 0 0 0";
+        let eth0 = InterfaceUsage {
+            name: "eth0".into(),
+            rx_bytes: 100,
+            rx_packets: 2,
+            rx_errors: 3,
+            rx_dropped: 4,
+            tx_bytes: 500,
+            tx_packets: 6,
+            tx_errors: 7,
+            tx_dropped: 8,
+        };
         assert_eq!(parse(line), Some(eth0));
         assert_eq!(parse("Inter-|   Receive  |  Transmit"), None);
         assert_eq!(parse(" face |bytes packets errs:"), None);

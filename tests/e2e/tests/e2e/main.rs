@@ -14,6 +14,7 @@ mod images;
 mod limits;
 mod lists;
 mod logs;
+mod metrics;
 mod namespaces;
 mod networks;
 mod plugins;
