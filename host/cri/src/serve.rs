@@ -50,7 +50,7 @@ where
     .await
 }
 
-/// The answer to an RPC that is not served yet.
+/// The answer to an RPC that is not served.
 pub(crate) fn unimplemented(rpc: &str) -> Status {
-    Status::unimplemented(format!("{rpc} is not implemented by wharf yet"))
+    Status::unimplemented(format!("{rpc} is not implemented: wharf cannot checkpoint and restore processes yet"))
 }

@@ -37,6 +37,7 @@ mod stream_pod_sandbox_metrics;
 mod stream_pod_sandbox_stats;
 mod stream_pod_sandboxes;
 mod update_container_resources;
+mod update_pod_sandbox_resources;
 mod update_runtime_config;
 mod version;
 

@@ -64,6 +64,7 @@ fn verbose(runtime: &Runtime, pod: &Pod) -> Result<BTreeMap<String, String>> {
         "netNamespace": pod.netns(),
         "netNamespaceClosed": pod.netns().is_some() && pod.state() == PodState::NotReady,
         "runtimeHandler": handler,
+        "limits": pod.limits,
         "cgroupParent": pod.sandbox.cgroup_parent,
         "bundle": runtime.pods.config().state.join("pods").join(&pod.id),
         "config": config,

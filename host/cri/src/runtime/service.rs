@@ -15,8 +15,8 @@ use super::{
     stop_pod_sandbox::stop_pod_sandbox, stream_container_stats::stream_container_stats,
     stream_containers::stream_containers, stream_pod_sandbox_metrics::stream_pod_sandbox_metrics,
     stream_pod_sandbox_stats::stream_pod_sandbox_stats, stream_pod_sandboxes::stream_pod_sandboxes,
-    update_container_resources::update_container_resources, update_runtime_config::update_runtime_config,
-    version::version,
+    update_container_resources::update_container_resources, update_pod_sandbox_resources::update_pod_sandbox_resources,
+    update_runtime_config::update_runtime_config, version::version,
 };
 use crate::serve::{serve, unimplemented};
 
@@ -209,12 +209,12 @@ impl RuntimeService for Runtime {
 
     async fn update_pod_sandbox_resources(
         &self,
-        _: Request<UpdatePodSandboxResourcesRequest>,
+        request: Request<UpdatePodSandboxResourcesRequest>,
     ) -> Answer<UpdatePodSandboxResourcesResponse> {
-        Err(unimplemented("UpdatePodSandboxResources"))
+        serve("UpdatePodSandboxResources", request, |asked| update_pod_sandbox_resources(self, asked)).await
     }
 
-    // Not served yet.
+    // Not served: there is no checkpoint and restore yet.
 
     async fn checkpoint_container(
         &self,

@@ -1,5 +1,6 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
+use oci_spec::runtime::LinuxResources;
 use serde::{Deserialize, Serialize};
 use wharf_network::NetworkRequest;
 use wharf_shim_api::SandboxOptions;
@@ -93,6 +94,9 @@ pub struct Pod {
     /// The client's request, encoded.
     #[serde(with = "crate::store::bytes")]
     pub request: Vec<u8>,
+    /// The limits of the whole pod, where they were changed since.
+    #[serde(default)]
+    pub limits: Option<LinuxResources>,
     pub(crate) stage: Stage,
     /// The shim's socket.
     pub(crate) address: String,

@@ -68,6 +68,7 @@ impl Inner {
             created_at: time::now(),
             pid: None,
             request: request.request,
+            limits: None,
             stage: Stage::Making,
             address: String::new(),
             owns_cgroup,

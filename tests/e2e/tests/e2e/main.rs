@@ -18,6 +18,7 @@ mod metrics;
 mod namespaces;
 mod networks;
 mod plugins;
+mod pod_limits;
 mod port_forward;
 mod restart;
 mod retries;

@@ -1,0 +1,45 @@
+use oci_spec::runtime::LinuxResources;
+use wharf_error::{Error, Kind, Result, ResultExt as _};
+
+use super::{PodState, run::blocking};
+use crate::{Pods, inner::Inner, inner::PodEntry};
+
+impl Pods {
+    /// Notes the limits of a whole pod, and sets them where the pod's control group is ours: a client with a control
+    /// group of its own, as the kubelet, has set them there before it asks.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`; `FailedPrecondition` where the pod is not ready; `Unsupported` for a limit that this node does not
+    /// have; else what the kernel says. Then nothing is noted.
+    pub async fn update_pod(&self, id: &str, limits: LinuxResources) -> Result<()> {
+        let entry = self.inner.pod_entry(id)?;
+        let inner = self.inner.clone();
+        crate::detached("update pod sandbox", async move {
+            let _life = entry.life.lock().await;
+            let id = entry.row().id;
+            inner.update_pod_limits(&entry, limits).await.step(|| format!("update pod sandbox {id}"))
+        })
+        .await
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    async fn update_pod_limits(&self, entry: &PodEntry, limits: LinuxResources) -> Result<()> {
+        let pod = entry.row();
+        if pod.state() != PodState::Ready {
+            return Err(Error::new(Kind::FailedPrecondition, "it is not ready"));
+        }
+        if pod.owns_cgroup {
+            let group = self.cgroups.open(&pod.sandbox.cgroup_parent)?;
+            let asked = limits.clone();
+            let warnings = blocking("set the pod's limits", move || group.apply(&asked)).await?;
+            for warning in warnings {
+                tracing::warn!(pod = %pod.id, warning, "limit");
+            }
+        }
+        self.update_pod(entry, |pod| pod.limits = Some(limits)).await
+    }
+}
