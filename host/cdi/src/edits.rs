@@ -1,0 +1,81 @@
+use std::path::{Component, Path};
+
+use oci_spec::runtime::{Mount, Spec};
+use wharf_error::{Error, Kind, Result};
+
+use crate::{
+    merge, nodes,
+    spec::{Edits, Hook, Mount as Asked},
+};
+
+/// Makes one file's or device's changes.
+pub(crate) fn apply(edits: &Edits, spec: &mut Spec) -> Result<()> {
+    refuse(edits)?;
+    for node in &edits.device_nodes {
+        nodes::add(node, spec)?;
+    }
+    for mount in &edits.mounts {
+        add_mount(mount, spec)?;
+    }
+    for entry in &edits.env {
+        if !entry.contains('=') || entry.starts_with('=') || entry.contains('\0') {
+            return Err(Error::invalid(format!("env {entry:?}: not NAME=value")));
+        }
+        merge::env(spec, entry);
+    }
+    for gid in &edits.additional_gids {
+        // The process is in its own group anyway, and root's cannot be given this way.
+        if *gid != 0 {
+            merge::group(spec, *gid);
+        }
+    }
+    Ok(())
+}
+
+/// What is not implemented. A device that needs it is refused rather than given half.
+fn refuse(edits: &Edits) -> Result<()> {
+    let unsupported = |what: String| Err(Error::new(Kind::Unsupported, format!("{what} are not supported yet")));
+    if let Some(Hook { hook_name, path, .. }) = edits.hooks.first() {
+        return unsupported(format!("hooks ({hook_name} {path})"));
+    }
+    if edits.intel_rdt.is_some() {
+        return unsupported("intelRdt classes".into());
+    }
+    if !edits.net_devices.is_empty() {
+        return unsupported("netDevices".into());
+    }
+    Ok(())
+}
+
+/// A mount at the same place is replaced.
+fn add_mount(asked: &Asked, spec: &mut Spec) -> Result<()> {
+    let at = &asked.container_path;
+    absolute("mounts: containerPath", at)?;
+    if asked.host_path.is_empty() {
+        return Err(Error::invalid(format!("mounts[{at}]: no hostPath")));
+    }
+    let bind = asked.kind.is_empty() || asked.kind == "bind";
+    if bind {
+        absolute("mounts: hostPath", &asked.host_path)?;
+    }
+    let mut options = asked.options.clone();
+    if bind && !options.iter().any(|option| option == "bind" || option == "rbind") {
+        options.insert(0, "rbind".into());
+    }
+    let mut mount = Mount::default();
+    mount
+        .set_destination(at.into())
+        .set_source(Some(asked.host_path.clone().into()))
+        .set_typ(Some(if bind { "bind".into() } else { asked.kind.clone() }))
+        .set_options(Some(options));
+    merge::mount(spec, mount);
+    Ok(())
+}
+
+pub(crate) fn absolute(field: &str, path: &str) -> Result<()> {
+    let plain = Path::new(path).components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+    if path.starts_with('/') && path.len() > 1 && plain && !path.contains('\0') {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("{field}: {path:?} is not a plain absolute path")))
+}

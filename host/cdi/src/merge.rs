@@ -1,0 +1,69 @@
+//! Where things are put into a specification.
+
+use oci_spec::runtime::{Linux, LinuxDevice, LinuxDeviceCgroup, Mount, Process, Spec};
+
+/// A variable of the same name is replaced.
+pub(crate) fn env(spec: &mut Spec, entry: &str) {
+    process(spec, |process| {
+        let mut env = process.env().clone().unwrap_or_default();
+        let name = |entry: &str| entry.split('=').next().map(str::to_owned);
+        env.retain(|old| name(old) != name(entry));
+        env.push(entry.to_owned());
+        process.set_env(Some(env));
+    });
+}
+
+pub(crate) fn group(spec: &mut Spec, gid: u32) {
+    process(spec, |process| {
+        let mut user = process.user().clone();
+        let mut groups = user.additional_gids().clone().unwrap_or_default();
+        if !groups.contains(&gid) {
+            groups.push(gid);
+        }
+        user.set_additional_gids(Some(groups));
+        process.set_user(user);
+    });
+}
+
+/// One at the same place is replaced; upper places stay before those below them.
+pub(crate) fn mount(spec: &mut Spec, mount: Mount) {
+    let mut mounts = spec.mounts().clone().unwrap_or_default();
+    mounts.retain(|old| old.destination() != mount.destination());
+    let below =
+        |old: &Mount| old.destination() != mount.destination() && old.destination().starts_with(mount.destination());
+    let at = mounts.iter().position(below).unwrap_or(mounts.len());
+    mounts.insert(at, mount);
+    spec.set_mounts(Some(mounts));
+}
+
+/// One at the same place is replaced.
+pub(crate) fn device(spec: &mut Spec, device: LinuxDevice) {
+    linux(spec, |linux| {
+        let mut devices = linux.devices().clone().unwrap_or_default();
+        devices.retain(|old| old.path() != device.path());
+        devices.push(device);
+        linux.set_devices(Some(devices));
+    });
+}
+
+pub(crate) fn rule(spec: &mut Spec, rule: LinuxDeviceCgroup) {
+    linux(spec, |linux| {
+        let mut resources = linux.resources().clone().unwrap_or_default();
+        let mut rules = resources.devices().clone().unwrap_or_default();
+        rules.push(rule);
+        resources.set_devices(Some(rules));
+        linux.set_resources(Some(resources));
+    });
+}
+
+fn process(spec: &mut Spec, change: impl FnOnce(&mut Process)) {
+    let mut process = spec.process().clone().unwrap_or_default();
+    change(&mut process);
+    spec.set_process(Some(process));
+}
+
+fn linux(spec: &mut Spec, change: impl FnOnce(&mut Linux)) {
+    let mut linux = spec.linux().clone().unwrap_or_default();
+    change(&mut linux);
+    spec.set_linux(Some(linux));
+}
