@@ -32,7 +32,7 @@ mod time;
 pub(crate) use self::operations::detached;
 pub use self::{
     config::PodsConfig,
-    container::{Container, ContainerMetadata, ContainerRequest, ContainerState, NewContainer},
+    container::{Container, ContainerMetadata, ContainerRequest, ContainerState, ImageVolume, NewContainer, User},
     events::{Event, EventKind, Events},
     exec::{ExecOutput, ExecRequest},
     inner::Pods,

@@ -292,16 +292,12 @@ impl Inner {
         };
         for snapshot in listed {
             let key = &snapshot.key;
-            let of_container = key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let Some(owner) = container::owner_of(key).filter(|_| snapshot.kind != Kind::Committed) else { continue };
             // Made before this daemon answered its first request, or its container would be in the books.
-            if snapshot.kind == Kind::Active
-                && of_container
-                && !known.contains(key)
-                && self.container_entry(key).is_err()
-            {
-                tracing::info!(snapshot = %key, "removing the root of a container that is not in the books");
+            if !known.contains(owner) && self.container_entry(owner).is_err() {
+                tracing::info!(snapshot = %key, "removing a snapshot of a container that is not in the books");
                 if let Err(error) = self.snapshots.remove(namespace, key).await {
-                    tracing::warn!(snapshot = %key, %error, "remove the root of a container that is not in the books");
+                    tracing::warn!(snapshot = %key, %error, "remove a snapshot of a container that is not in the books");
                 }
             }
         }

@@ -1,10 +1,11 @@
 use std::{
+    collections::BTreeMap,
     fs,
     os::{
         fd::{AsFd as _, OwnedFd},
         unix::fs::DirBuilderExt as _,
     },
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -44,6 +45,8 @@ pub struct CreateRequest<'a> {
     pub spec: &'a Spec,
     /// The root: used up, also by a failure.
     pub root: Root,
+    /// Sources of bind mounts that are no paths of the host, by the mounts' destinations.
+    pub sources: BTreeMap<PathBuf, Root>,
     /// The pod's namespaces.
     pub namespaces: &'a PodNamespaces,
     /// What [`user_namespace`](crate::user_namespace()) finds in `spec`. The root must be made for it
@@ -69,8 +72,18 @@ pub fn create(request: CreateRequest<'_>) -> Result<Container> {
 }
 
 fn make(request: CreateRequest<'_>) -> Result<Container> {
-    let CreateRequest { id, bundle, spec, root, namespaces, user_namespace, cgroup, merge_image_groups, stdio } =
-        request;
+    let CreateRequest {
+        id,
+        bundle,
+        spec,
+        root,
+        sources,
+        namespaces,
+        user_namespace,
+        cgroup,
+        merge_image_groups,
+        stdio,
+    } = request;
     refuse_spec(spec)?;
     let Some(process) = spec.process() else {
         return Err(Error::invalid("the specification has no process"));
@@ -101,7 +114,7 @@ fn make(request: CreateRequest<'_>) -> Result<Container> {
     inside.step("keep mounts inside", Op::SlaveMounts);
     inside.step("attach the root", Op::AttachRoot { at: place });
     let has_cgroup_namespace = has & libc::CLONE_NEWCGROUP != 0;
-    let mounts = MountPlan { root: root.as_fd(), user, has_cgroup_namespace, shared_memory };
+    let mounts = MountPlan { root: root.as_fd(), sources: &sources, user, has_cgroup_namespace, shared_memory };
     let late = plan_mounts(spec, mounts, &mut inside)?;
     plan_devices(spec, user, &mut inside)?;
     plan.make_directory(&mut inside)?;

@@ -27,14 +27,15 @@ pub use self::{
     exit::{EXIT_FILE, ExitRecord},
     features::Features,
     options::{
-        CREATE_OPTIONS_TYPE_URL, CreateOptions, IdRange, Namespace, SANDBOX_OPTIONS_TYPE_URL, SandboxOptions,
-        UserMappings,
+        CREATE_OPTIONS_TYPE_URL, CreateOptions, IdRange, ImageMount, LayerMount, Namespace, SANDBOX_OPTIONS_TYPE_URL,
+        SandboxOptions, UserMappings,
     },
     protocol::{events, sandbox, task, ttrpc},
     request::{REQUEST_ID_KEY, call, request_id},
     status::{from_status, to_status},
     stdio::{DEFAULT_MAX_LINE, Stdio},
     streams::{
-        AttachEnd, AttachRequest, AttachResponse, Done, ReopenLogRequest, Streams, StreamsClient, create_streams,
+        AttachEnd, AttachRequest, AttachResponse, CheckMountsRequest, Done, ReopenLogRequest, Streams, StreamsClient,
+        create_streams,
     },
 };

@@ -81,6 +81,33 @@ pub struct CreateOptions {
     pub idmapped_root: bool,
     /// Do not add the groups that the image's `/etc/group` gives the user (CRI's policy `Strict`).
     pub strict_groups: bool,
+    /// Sources of bind mounts of the specification that are no paths: other images.
+    pub image_mounts: Vec<ImageMount>,
+}
+
+/// An image that is mounted into a container, read-only.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct ImageMount {
+    /// The destination of the specification's bind mount whose source it is.
+    pub destination: PathBuf,
+    /// containerd's mounts, as for a root file system.
+    pub layers: Vec<LayerMount>,
+    /// The path inside of it that is mounted; symlinks on the way stay inside. Empty: all of it.
+    pub sub_path: PathBuf,
+}
+
+/// One of containerd's mounts.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct LayerMount {
+    /// `bind` or `overlay`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The directory of a bind.
+    pub source: String,
+    /// Its options.
+    pub options: Vec<String>,
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ use ttrpc::{
     error::{get_rpc_status, get_status},
 };
 
+use crate::ImageMount;
+
 const SERVICE: &str = "wharf.shim.v1.Streams";
 
 /// A client that wants to read and write along with a running container.
@@ -58,6 +60,16 @@ pub struct ReopenLogRequest {
     pub container: String,
 }
 
+/// Images that a container is going to mount.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct CheckMountsRequest {
+    /// The snapshotter's root folder.
+    pub root: PathBuf,
+    /// The images.
+    pub image_mounts: Vec<ImageMount>,
+}
+
 /// Nothing more to say.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Done {}
@@ -71,12 +83,16 @@ pub trait Streams: Send + Sync {
     /// Goes on in a new log file under the old one's name. On an error the old file is written on, and no new one is
     /// there.
     async fn reopen_log(&self, context: &TtrpcContext, request: ReopenLogRequest) -> ttrpc::Result<Done>;
+
+    /// Mounts images where nobody sees it, and takes them away again: an error says which cannot be mounted, and why.
+    async fn check_mounts(&self, context: &TtrpcContext, request: CheckMountsRequest) -> ttrpc::Result<Done>;
 }
 
 /// The service for a server.
 pub fn create_streams(service: Arc<dyn Streams>) -> HashMap<String, Service> {
     let methods: HashMap<String, Box<dyn MethodHandler + Send + Sync>> = HashMap::from([
         ("Attach".to_owned(), Box::new(Attach(service.clone())) as _),
+        ("CheckMounts".to_owned(), Box::new(CheckMounts(service.clone())) as _),
         ("ReopenLog".to_owned(), Box::new(ReopenLog(service)) as _),
     ]);
     HashMap::from([(SERVICE.to_owned(), Service { methods, streams: HashMap::new() })])
@@ -89,6 +105,8 @@ pub struct StreamsClient(Client);
 struct Attach(Arc<dyn Streams>);
 
 struct ReopenLog(Arc<dyn Streams>);
+
+struct CheckMounts(Arc<dyn Streams>);
 
 // === impl StreamsClient ===
 
@@ -107,6 +125,11 @@ impl StreamsClient {
     /// See [`Streams::reopen_log`].
     pub async fn reopen_log(&self, context: Context, request: &ReopenLogRequest) -> ttrpc::Result<()> {
         self.ask::<_, Done>(context, "ReopenLog", request).await.map(drop)
+    }
+
+    /// See [`Streams::check_mounts`].
+    pub async fn check_mounts(&self, context: Context, request: &CheckMountsRequest) -> ttrpc::Result<()> {
+        self.ask::<_, Done>(context, "CheckMounts", request).await.map(drop)
     }
 
     async fn ask<Q: Serialize, A: DeserializeOwned>(
@@ -144,6 +167,14 @@ impl MethodHandler for ReopenLog {
     async fn handler(&self, context: TtrpcContext, request: Request) -> ttrpc::Result<Response> {
         let asked = decode(&request)?;
         Ok(answer(self.0.reopen_log(&context, asked).await))
+    }
+}
+
+#[async_trait]
+impl MethodHandler for CheckMounts {
+    async fn handler(&self, context: TtrpcContext, request: Request) -> ttrpc::Result<Response> {
+        let asked = decode(&request)?;
+        Ok(answer(self.0.check_mounts(&context, asked).await))
     }
 }
 
@@ -189,6 +220,11 @@ mod tests {
         async fn reopen_log(&self, _: &TtrpcContext, request: ReopenLogRequest) -> ttrpc::Result<Done> {
             Err(crate::to_status(&wharf_error::Error::not_found("container", request.container)))
         }
+
+        async fn check_mounts(&self, _: &TtrpcContext, request: CheckMountsRequest) -> ttrpc::Result<Done> {
+            assert_eq!(request.image_mounts[0].sub_path, std::path::Path::new("a/b"));
+            Ok(Done {})
+        }
     }
 
     #[tokio::test]
@@ -204,6 +240,9 @@ mod tests {
         let request = ReopenLogRequest { container: "gone".into() };
         let error = client.reopen_log(context(), &request).await.unwrap_err();
         assert_eq!(from_status("reopen", error).kind(), Kind::NotFound);
+        let mount = ImageMount { sub_path: "a/b".into(), ..Default::default() };
+        let request = CheckMountsRequest { root: "/layers".into(), image_mounts: vec![mount] };
+        client.check_mounts(context(), &request).await.unwrap();
         server.shutdown().await.unwrap();
     }
 }

@@ -10,6 +10,7 @@ mod delete;
 mod events;
 mod exit;
 mod features;
+mod image_mounts;
 mod io;
 mod logging;
 mod logs;

@@ -52,7 +52,12 @@ fn status(
 ) -> ContainerStatus {
     let state = convert::container_state(&container);
     let ended = matches!(state, ContainerState::ContainerExited | ContainerState::ContainerUnknown);
-    let user = spec.and_then(|spec| spec.process().as_ref()).and_then(|process| user(process.user()));
+    let begun = container.user.as_ref().map(|user| LinuxContainerUser {
+        uid: user.uid.into(),
+        gid: user.gid.into(),
+        supplemental_groups: user.groups.iter().map(|group| i64::from(*group)).collect(),
+    });
+    let user = begun.or_else(|| spec.and_then(|spec| spec.process().as_ref()).and_then(|process| user(process.user())));
     // Not what the container was made with: an update may have changed it.
     let resources = spec.and_then(shown_resources).or(config.linux.and_then(|linux| linux.resources));
     ContainerStatus {
@@ -83,7 +88,7 @@ pub(super) fn shown_resources(spec: &Spec) -> Option<LinuxContainerResources> {
     Some(spec::shown(spec.linux().as_ref()?.resources().as_ref()?, score))
 }
 
-/// Only where numbers say all: names and the groups of an image are resolved in the container.
+/// Before its process is there, only where numbers say all: names and the groups of an image are resolved in the container.
 fn user(user: &User) -> Option<LinuxContainerUser> {
     let numeric = |name: &String| {
         name.split_once(':').is_some_and(|(user, group)| user.parse::<u32>().is_ok() && group.parse::<u32>().is_ok())

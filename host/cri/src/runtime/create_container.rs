@@ -4,9 +4,10 @@ use prost::Message as _;
 use wharf_api::cri::{
     ContainerConfig, CreateContainerRequest, CreateContainerResponse, NamespaceMode, PodSandboxConfig, Signal,
 };
-use wharf_error::{Error, Kind, Result};
+use wharf_cdi::Cdi;
+use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_images::Image;
-use wharf_pods::{ContainerMetadata, ContainerRequest, ContainerState, NewContainer, Pod};
+use wharf_pods::{ContainerMetadata, ContainerRequest, ContainerState, ImageVolume, NewContainer, Pod};
 
 use super::{Runtime, convert};
 use crate::{signal, spec};
@@ -23,7 +24,12 @@ pub(super) async fn create_container(
         None => convert::pod_config(&pod)?,
     };
     let image = image(runtime, &config).await?;
+    if config.mounts.iter().any(|mount| mount.recursive_read_only) {
+        need_recursive_read_only(runtime).await?;
+    }
     let target_pid = target(runtime, &pod, &config)?;
+    let image_volumes = image_volumes(runtime, &config).await?;
+    let volume_ids = image_volumes.iter().map(|volume| (volume.destination.clone(), volume.image.id.clone())).collect();
     let asked = ContainerRequest {
         pod: pod.id.clone(),
         metadata,
@@ -35,9 +41,12 @@ pub(super) async fn create_container(
         stdin_once: config.stdin_once,
         tty: config.tty,
         stop_signal: stop_signal(&config, &image)?,
+        strict_groups: spec::strict_groups(&config)?,
         request: encode(&pod, &config, &pod_config),
         image: image.clone(),
+        image_volumes,
     };
+    let cdi = Cdi::new(runtime.config.cdi_spec_dirs.clone());
     let node = runtime.node().await?;
     let build = move |new: &NewContainer| {
         let user_name = config.image.as_ref().map(|image| image.user_specified_image.as_str()).unwrap_or_default();
@@ -53,6 +62,8 @@ pub(super) async fn create_container(
             image_name: image_name.unwrap_or(&image.id),
             target_pid,
             node: &node,
+            cdi: &cdi,
+            image_volumes: &volume_ids,
         })
     };
     Ok(CreateContainerResponse { container_id: runtime.pods.create_container(asked, build).await? })
@@ -73,6 +84,41 @@ async fn image(runtime: &Runtime, config: &ContainerConfig) -> Result<Image> {
     }
     let found = runtime.images.get(runtime.namespace(), name).await?;
     found.ok_or_else(|| Error::not_found("image", format!("{name:?}")).hint("pull it first"))
+}
+
+/// The images among the mounts. The kubelet has pulled them and names them by their ids.
+async fn image_volumes(runtime: &Runtime, config: &ContainerConfig) -> Result<Vec<ImageVolume>> {
+    let mut volumes = Vec::new();
+    for mount in &config.mounts {
+        let Some(name) = spec::image_of(mount) else { continue };
+        let what = || format!("mounts[{}].image", mount.container_path);
+        let found = runtime.images.get(runtime.namespace(), name).await;
+        let found = found.and_then(|image| image.ok_or_else(|| Error::not_found("image", format!("{name:?}"))));
+        volumes.push(ImageVolume {
+            destination: spec::clean(&mount.container_path),
+            // The kubelet's own word, which it looks for at the beginning.
+            image: found.step_as(Kind::Unknown, || format!("ImageVolumeMountFailed: {}", what()))?,
+            sub_path: sub_path(&mount.image_sub_path).step(what)?,
+        });
+    }
+    Ok(volumes)
+}
+
+/// As the kubelet wants to hear it where this kernel cannot.
+async fn need_recursive_read_only(runtime: &Runtime) -> Result<()> {
+    if runtime.pods.features().await?.recursive_read_only_mounts {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Unknown, "RROUnsupported: this node's kernel has no recursive read-only mounts"))
+}
+
+/// Inside of the image, whatever symlinks in there say.
+fn sub_path(path: &str) -> Result<PathBuf> {
+    let plain = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+    if Path::new(path).components().all(plain) && !path.contains('\0') {
+        return Ok(path.into());
+    }
+    Err(Error::invalid(format!("image_sub_path {path:?} is not a plain relative path")))
 }
 
 /// The process of the container whose processes this one wants to see.

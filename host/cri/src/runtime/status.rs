@@ -32,7 +32,11 @@ pub(super) async fn status(runtime: &Runtime, request: StatusRequest) -> Result<
         status: Some(RuntimeStatus { conditions: vec![ready, network] }),
         info: if request.verbose { info(runtime, &seen.message) } else { BTreeMap::new() },
         runtime_handlers: vec![handler(""), handler(&runtime.pods.config().default_handler)],
-        features: Some(RuntimeFeatures::default()),
+        features: Some(RuntimeFeatures {
+            supplemental_groups_policy: true,
+            user_namespaces_host_network: features.user_namespaces,
+            mount_options: true,
+        }),
     })
 }
 

@@ -17,20 +17,27 @@ mod resources;
 mod user;
 mod user_namespace;
 
-use std::{path::Path, sync::LazyLock};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
 
 use oci_spec::{
     image::Config as ImageConfig,
     runtime::{Linux, Root, Spec},
 };
 use wharf_api::cri::{ContainerConfig, LinuxContainerSecurityContext, PodSandboxConfig};
+use wharf_cdi::{Cdi, names_of_annotations};
 use wharf_error::{Error, Kind, Result};
 use wharf_shim_api::SandboxOptions;
 
 pub(crate) use self::{
+    mounts::{clean, image_of},
     node::Node,
     refuse::refuse_pod,
     resources::{limits, shown},
+    user::strict_groups,
     user_namespace::user_mappings,
 };
 
@@ -57,6 +64,10 @@ pub(crate) struct Input<'a> {
     pub(crate) target_pid: Option<u32>,
     /// What this machine has.
     pub(crate) node: &'a Node,
+    /// Where devices of the Container Device Interface are described.
+    pub(crate) cdi: &'a Cdi,
+    /// The images that are mounted as volumes: their ids by the path in the container.
+    pub(crate) image_volumes: &'a BTreeMap<PathBuf, String>,
 }
 
 /// Builds the specification. Missing host paths of mounts are created, links resolved, devices looked up: blocking.
@@ -101,7 +112,14 @@ pub(crate) fn build(input: &Input<'_>) -> Result<Spec> {
         .set_mounts(Some(mounts.list))
         .set_annotations(Some(annotations::build(input)))
         .set_linux(Some(linux));
+    input.cdi.apply(&devices_by_name(input.config), &mut spec)?;
     Ok(spec)
+}
+
+/// By CRI's field and by annotations: the kubelet says the same twice.
+fn devices_by_name(config: &ContainerConfig) -> Vec<String> {
+    let field = config.cdi_devices.iter().map(|device| device.name.clone());
+    field.chain(names_of_annotations(&config.annotations)).collect()
 }
 
 // === impl Input ===

@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -44,7 +45,10 @@ pub(super) fn build(input: &Input<'_>) -> Result<Mounts> {
     });
     let mut root_propagation = None;
     for mount in &binds {
-        list.push(bind(mount, &mut root_propagation)?);
+        list.push(match image_of(mount) {
+            Some(_) => image(mount, input.image_volumes)?,
+            None => bind(mount, &mut root_propagation)?,
+        });
     }
     Ok(Mounts { list, root_propagation })
 }
@@ -117,8 +121,12 @@ fn check(mount: &Asked) -> Result<()> {
     if path.split('/').any(|part| part == "..") {
         return bad("container_path has a `..`");
     }
-    if !mount.host_path.starts_with('/') || mount.host_path.contains('\0') {
-        return bad("host_path is not absolute");
+    match (image_of(mount), mount.host_path.as_str()) {
+        (Some(_), "") => {}
+        (Some(_), _) => return bad("image and host_path are both set"),
+        (None, _) if !mount.image_sub_path.is_empty() => return bad("image_sub_path is set without image"),
+        (None, host) if !host.starts_with('/') || host.contains('\0') => return bad("host_path is not absolute"),
+        (None, _) => {}
     }
     if mount.recursive_read_only && !mount.readonly {
         return bad("recursive_read_only conflicts with a read-write mount");
@@ -129,7 +137,27 @@ fn check(mount: &Asked) -> Result<()> {
     if MountPropagation::try_from(mount.propagation).is_err() {
         return bad("unknown propagation");
     }
+    if let Some(unknown) = mount.mount_options.iter().find(|option| restriction(option).is_none()) {
+        return bad(&format!("mount_options: {unknown:?} is none of noexec, nodev, nosuid"));
+    }
     Ok(())
+}
+
+/// The image that is to be mounted, if it is one.
+pub(crate) fn image_of(mount: &Asked) -> Option<&str> {
+    mount.image.as_ref().map(|image| image.image.as_str()).filter(|image| !image.is_empty())
+}
+
+/// Read-only, whatever else is asked. Its source is no path: the shim mounts the image's layers there.
+fn image(asked: &Asked, images: &BTreeMap<PathBuf, String>) -> Result<Mount> {
+    let at = clean(&asked.container_path);
+    let id =
+        images.get(&at).ok_or_else(|| Error::internal(format!("mounts[{}].image: not looked up", at.display())))?;
+    let mut options = vec!["rbind", "rprivate", "ro"];
+    options.extend(asked.mount_options.iter().filter_map(|option| restriction(option)));
+    let mut mount = mount("bind", "", at, &options);
+    mount.set_source(Some(format!("image:{id}").into()));
+    Ok(mount)
 }
 
 fn bind(asked: &Asked, root: &mut Option<String>) -> Result<Mount> {
@@ -165,7 +193,9 @@ fn bind(asked: &Asked, root: &mut Option<String>) -> Result<Mount> {
         (true, false) => "ro",
         (false, _) => "rw",
     };
-    let mut bound = mount("bind", "", clean(&asked.container_path), &["rbind", propagation, access]);
+    let mut options = vec!["rbind", propagation, access];
+    options.extend(asked.mount_options.iter().filter_map(|option| restriction(option)));
+    let mut bound = mount("bind", "", clean(&asked.container_path), &options);
     bound.set_source(Some(source));
     if asked.uid_mappings.is_empty() != asked.gid_mappings.is_empty() {
         let what = format!("mounts[{}]: both uidMappings and gidMappings must be given", asked.container_path);
@@ -177,6 +207,16 @@ fn bind(asked: &Asked, root: &mut Option<String>) -> Result<Mount> {
             .set_gid_mappings(Some(mappings(&ranges(&asked.gid_mappings))?));
     }
     Ok(bound)
+}
+
+/// One of CRI's mount options for a mount and all below it: a restriction that ends at the next mount is none.
+fn restriction(option: &str) -> Option<&'static str> {
+    match option {
+        "noexec" => Some("rnoexec"),
+        "nodev" => Some("rnodev"),
+        "nosuid" => Some("rnosuid"),
+        _ => None,
+    }
 }
 
 /// The path itself, without links; a folder is made where there is nothing.
@@ -201,6 +241,6 @@ fn mount(kind: &str, source: &str, destination: impl AsRef<Path>, options: &[&st
 }
 
 /// Without `.`, doubled and final slashes.
-fn clean(path: &str) -> PathBuf {
+pub(crate) fn clean(path: &str) -> PathBuf {
     Path::new(path).components().collect()
 }

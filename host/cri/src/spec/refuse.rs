@@ -1,9 +1,6 @@
 //! What is not implemented, by the field that asks for it.
 
-use wharf_api::cri::{
-    ContainerConfig, PodSandboxConfig, SeLinuxOption, SecurityProfile, SupplementalGroupsPolicy,
-    security_profile::ProfileType,
-};
+use wharf_api::cri::{PodSandboxConfig, SeLinuxOption, SecurityProfile, security_profile::ProfileType};
 use wharf_error::{Error, Kind, Result};
 
 use super::Input;
@@ -22,7 +19,6 @@ pub(super) fn refuse_container(input: &Input<'_>) -> Result<()> {
     if config.windows.is_some() {
         return Err(unsupported("windows"));
     }
-    refuse_cdi(config)?;
     refuse_mounts(input)?;
     let resources = config.linux.as_ref().and_then(|linux| linux.resources.as_ref());
     if resources.is_some_and(|resources| !resources.unified.is_empty()) && !input.node.unified {
@@ -33,8 +29,6 @@ pub(super) fn refuse_container(input: &Input<'_>) -> Result<()> {
     }
     let security = input.security();
     refuse_selinux(security.selinux_options.as_ref())?;
-    SupplementalGroupsPolicy::try_from(security.supplemental_groups_policy)
-        .map_err(|_| unsupported("linux.security_context.supplemental_groups_policy"))?;
     // A privileged container is confined by no profile, whatever is written beside.
     if !security.privileged {
         refuse_profile("seccomp", security.seccomp.as_ref(), &security.seccomp_profile_path)?;
@@ -43,24 +37,9 @@ pub(super) fn refuse_container(input: &Input<'_>) -> Result<()> {
     Ok(())
 }
 
-fn refuse_cdi(config: &ContainerConfig) -> Result<()> {
-    let by_annotation = config.annotations.keys().find(|key| key.starts_with("cdi.k8s.io/"));
-    match (config.cdi_devices.first(), by_annotation) {
-        (Some(device), _) => Err(unsupported(&format!("CDI_devices[{}]", device.name))),
-        (None, Some(key)) => Err(unsupported(&format!("annotations[{key}]"))),
-        (None, None) => Ok(()),
-    }
-}
-
 fn refuse_mounts(input: &Input<'_>) -> Result<()> {
     for mount in &input.config.mounts {
         let field = |name: &str| format!("mounts[{}].{name}", mount.container_path);
-        if mount.image.as_ref().is_some_and(|image| !image.image.is_empty()) {
-            return Err(unsupported(&field("image")));
-        }
-        if !mount.mount_options.is_empty() {
-            return Err(unsupported(&field("mount_options")));
-        }
         // Where files carry no labels there is nothing to relabel.
         if mount.selinux_relabel && input.node.selinux {
             return Err(unsupported(&field("selinux_relabel")));

@@ -21,6 +21,7 @@ struct Case {
     sandbox: SandboxOptions,
     node: Node,
     target_pid: Option<u32>,
+    image_volumes: BTreeMap<PathBuf, String>,
 }
 
 // === impl Case ===
@@ -55,7 +56,7 @@ impl Case {
             selinux: false,
             oom_floor: None,
         };
-        Self { dir, config, pod_config, image, sandbox, node, target_pid: None }
+        Self { dir, config, pod_config, image, sandbox, node, target_pid: None, image_volumes: BTreeMap::new() }
     }
 
     fn build(&self) -> Result<Spec> {
@@ -70,6 +71,8 @@ impl Case {
             image_name: "docker.io/library/busybox:latest",
             target_pid: self.target_pid,
             node: &self.node,
+            cdi: &Cdi::new(vec![self.dir.path().join("cdi")]),
+            image_volumes: &self.image_volumes,
         })
     }
 
@@ -303,8 +306,8 @@ fn users_are_resolved_in_the_image_unless_numbers_say_all() {
             security.supplemental_groups_policy = 1;
         })
     };
-    assert_eq!(strict(true).unwrap(), (5, 6, vec![6, 9], String::new()));
-    assert_eq!(strict(false).unwrap_err().kind(), Kind::Unsupported);
+    assert_eq!(strict(true).unwrap(), (5, 6, vec![6, 9], "5:6".to_owned()));
+    assert_eq!(strict(false).unwrap(), (5, 0, vec![6, 9], "5".to_owned()), "its group is the image's to say");
     let group_alone = user(&|case| case.security().run_as_group = Some(Int64Value { value: 7 }));
     assert!(group_alone.unwrap_err().to_string().contains("without user"));
     let negative = user(&|case| case.security().run_as_user = Some(Int64Value { value: -1 }));
@@ -496,14 +499,6 @@ fn what_is_not_implemented_is_refused_by_its_field() {
     refused("selinux_options", &|case| {
         case.security().selinux_options = Some(SeLinuxOption { level: "s0".into(), ..SeLinuxOption::default() });
     });
-    refused("CDI_devices[gpu]", &|case| {
-        case.config.cdi_devices = vec![wharf_api::cri::CdiDevice { name: "gpu".into() }];
-    });
-    refused("cdi.k8s.io/x", &|case| drop(case.config.annotations.insert("cdi.k8s.io/x".into(), "gpu".into())));
-    refused("mounts[/v].image", &|case| {
-        case.bind("v", "/v").image = Some(ImageSpec { image: "i".into(), ..ImageSpec::default() });
-    });
-    refused("mounts[/v].mount_options", &|case| case.bind("v", "/v").mount_options = words(&["noexec"]));
     refused("mounts[/v].selinux_relabel", &|case| {
         case.node.selinux = true;
         case.bind("v", "/v").selinux_relabel = true;
@@ -553,3 +548,5 @@ fn a_container_is_in_its_pods_user_namespace() {
     says(&mut case, user(NamespaceMode::Pod));
     case.refused(Kind::InvalidArgument, "userns_options: not the same as the pod sandbox's");
 }
+
+mod asked_by_name;

@@ -1,11 +1,11 @@
 use oci_spec::runtime::User;
-use wharf_api::cri::{Int64Value, SupplementalGroupsPolicy};
-use wharf_error::{Error, Kind, Result};
+use wharf_api::cri::{ContainerConfig, Int64Value, SupplementalGroupsPolicy};
+use wharf_error::{Error, Result};
 
 use super::Input;
 
-/// Who the process is. Names are the image's own, so the shim resolves them, by `username`; it also adds the groups
-/// that the image's `/etc/group` gives the user, which is CRI's policy `Merge`.
+/// Who the process is. Names are the image's own, so the shim resolves them, by `username`; unless the policy is `Strict`
+/// ([`strict_groups`]) it also adds the groups that the image's `/etc/group` gives the user.
 pub(super) fn build(input: &Input<'_>) -> Result<User> {
     let security = input.security();
     let group = security.run_as_group.as_ref().map(|group| id("run_as_group", group.value)).transpose()?;
@@ -38,22 +38,27 @@ pub(super) fn build(input: &Input<'_>) -> Result<User> {
         user.set_uid(uid).set_gid(gid.unwrap_or_default());
         groups.extend(gid);
     }
-    if security.supplemental_groups_policy == i32::from(SupplementalGroupsPolicy::Strict) {
-        // Without a username nothing is looked up in the image, so nothing is added from there.
-        if !matches!(numbers, Some((_, Some(_)))) {
-            return Err(Error::new(
-                Kind::Unsupported,
-                "linux.security_context.supplemental_groups_policy: Strict without a numeric user and group",
-            )
-            .hint("set run_as_user and run_as_group"));
-        }
-    } else {
-        user.set_username(Some(who));
-    }
+    user.set_username(Some(who));
     groups.sort_unstable();
     groups.dedup();
     user.set_additional_gids(Some(groups).filter(|groups| !groups.is_empty()));
     Ok(user)
+}
+
+/// Whether the process has the groups that are asked for, and none that the image gives its user.
+///
+/// # Errors
+///
+/// `InvalidArgument` for a policy that is none of CRI's.
+pub(crate) fn strict_groups(config: &ContainerConfig) -> Result<bool> {
+    let security = config.linux.as_ref().and_then(|linux| linux.security_context.as_ref());
+    let policy = security.map(|security| security.supplemental_groups_policy).unwrap_or_default();
+    match SupplementalGroupsPolicy::try_from(policy) {
+        Ok(policy) => Ok(policy == SupplementalGroupsPolicy::Strict),
+        Err(_) => Err(Error::invalid(format!(
+            "linux.security_context.supplemental_groups_policy: unsupported policy {policy}, Merge or Strict"
+        ))),
+    }
 }
 
 /// `uid` or `uid:gid`, where both are numbers.

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, fs, os::unix::fs::DirBuilderExt as _, path::Pat
 use oci_spec::runtime::Spec;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
-use super::{Container, ContainerRequest, NewContainer, record::Stage};
+use super::{Container, ContainerRequest, NewContainer, record::Stage, volumes};
 use crate::{
     Pods,
     inner::{ContainerEntry, Inner},
@@ -73,6 +73,8 @@ impl Inner {
             stdin_once: request.stdin_once,
             tty: request.tty,
             stop_signal: request.stop_signal,
+            strict_groups: request.strict_groups,
+            user: None,
             created_at: time::now(),
             started_at: 0,
             finished_at: 0,
@@ -82,6 +84,7 @@ impl Inner {
             pid: None,
             cgroup: format!("{}/{id}", pod.sandbox.cgroup_parent.trim_end_matches('/')),
             request: request.request,
+            volumes: volumes::views(&id, &request.image_volumes),
             stage: Stage::Making,
         };
         let pods = self.pods_dir();
@@ -93,7 +96,15 @@ impl Inner {
             pod,
         };
         let entry = self.add_container(container).await?;
-        match self.make_container(&entry, new, &request.image.chain_id, build).await {
+        let made = match self.make_container(&entry, new, &request.image.chain_id, build).await {
+            Ok(()) => self.look_at_volumes(&entry).await,
+            Err(error) => Err(error).step(|| format!("create container {id}")),
+        };
+        let made = match made {
+            Ok(()) => self.update_container(&entry, |container| container.stage = Stage::Created).await,
+            Err(error) => Err(error),
+        };
+        match made {
             Ok(()) => {
                 tracing::info!(container = %id, "container is created");
                 Ok(id)
@@ -102,7 +113,7 @@ impl Inner {
                 if let Err(undo) = self.remove_container(&entry).await {
                     tracing::warn!(container = %id, error = %undo, "undo a container that could not be made");
                 }
-                Err(error).step(|| format!("create container {id}"))
+                Err(error)
             }
         }
     }
@@ -127,8 +138,7 @@ impl Inner {
         })
         .await?;
         let parent = Some(chain_id).filter(|chain| !chain.is_empty());
-        self.snapshots.prepare(&self.config.namespace, &key, parent, BTreeMap::new()).await?;
-        self.update_container(entry, |container| container.stage = Stage::Created).await
+        self.snapshots.prepare(&self.config.namespace, &key, parent, BTreeMap::new()).await.map(drop)
     }
 }
 

@@ -5,6 +5,10 @@ mod remove;
 mod start;
 mod stop;
 mod update;
+mod user;
+mod volumes;
 
-pub use self::record::{Container, ContainerMetadata, ContainerRequest, ContainerState, NewContainer};
-pub(crate) use self::{exited::UNSEEN, record::Stage};
+pub use self::record::{
+    Container, ContainerMetadata, ContainerRequest, ContainerState, ImageVolume, NewContainer, User,
+};
+pub(crate) use self::{exited::UNSEEN, record::Stage, volumes::owner_of};

@@ -33,6 +33,8 @@ pub struct ContainerRequest {
     pub image_ref: String,
     /// The image itself.
     pub image: Image,
+    /// Other images that are mounted into it.
+    pub image_volumes: Vec<ImageVolume>,
     /// The log file on the host; none: output is discarded.
     pub log_path: Option<PathBuf>,
     /// Whether a client may write to its standard input.
@@ -43,8 +45,43 @@ pub struct ContainerRequest {
     pub tty: bool,
     /// The signal that asks it to end; none: SIGTERM.
     pub stop_signal: Option<i32>,
+    /// Whether its process has none of the groups that the image gives its user.
+    pub strict_groups: bool,
     /// The client's request, encoded: kept, and compared when the same container is asked for again.
     pub request: Vec<u8>,
+}
+
+/// An image that is mounted into a container, read-only.
+#[derive(Clone, Debug)]
+pub struct ImageVolume {
+    /// Where: the destination of one of the specification's mounts.
+    pub destination: PathBuf,
+    /// The image.
+    pub image: Image,
+    /// A path inside of it; empty: all of it.
+    pub sub_path: PathBuf,
+}
+
+/// What is kept of an [`ImageVolume`]: a look at the image's layers, which are not removed as long as it is there.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct VolumeView {
+    pub(crate) destination: PathBuf,
+    pub(crate) sub_path: PathBuf,
+    pub(crate) image_id: String,
+    pub(crate) chain_id: String,
+    /// The key of its snapshot.
+    pub(crate) key: String,
+}
+
+/// Who a process is, as itself sees it.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct User {
+    /// Its user.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// The groups that it has besides.
+    pub groups: Vec<u32>,
 }
 
 /// What the builder of a container's OCI specification needs to know of what was decided here.
@@ -126,6 +163,12 @@ pub struct Container {
     pub tty: bool,
     /// As requested or as the image says.
     pub stop_signal: Option<i32>,
+    /// As requested.
+    #[serde(default)]
+    pub strict_groups: bool,
+    /// Who its process was when it began; none before.
+    #[serde(default)]
+    pub user: Option<User>,
     /// Nanoseconds since 1970.
     pub created_at: i64,
     /// Nanoseconds since 1970; 0: not started.
@@ -145,6 +188,8 @@ pub struct Container {
     /// The client's request, encoded.
     #[serde(with = "crate::store::bytes")]
     pub request: Vec<u8>,
+    #[serde(default)]
+    pub(crate) volumes: Vec<VolumeView>,
     pub(crate) stage: Stage,
 }
 

@@ -46,6 +46,7 @@ impl Inner {
             Err(error) if !error.is_not_found() => return Err(error).step(what),
             _ => {}
         }
+        self.remove_views(&container).await.step(what)?;
         let bundle = container.bundle(&self.pods_dir());
         blocking("remove the container's bundle", move || match fs::remove_dir_all(&bundle) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -55,7 +56,10 @@ impl Inner {
         })
         .await?;
         self.forget_container(&container).await?;
-        self.collect_layers(&container.image_id).await;
+        let volumes = container.volumes.iter().map(|view| view.image_id.as_str());
+        for image in volumes.chain([container.image_id.as_str()]) {
+            self.collect_layers(image).await;
+        }
         tracing::info!(container = %container.id, "container is removed");
         Ok(())
     }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_shim_api::Stdio;
 
-use super::{Container, record::Stage};
+use super::{Container, record::Stage, user::user_of};
 use crate::{
     Pods,
     inner::{ContainerEntry, Inner},
@@ -51,6 +51,7 @@ impl Inner {
         let pod = self.pod_entry(&container.pod_id)?;
         let shim = pod.shim().await.step(|| format!("start container {}", container.id))?;
         let mounts = self.snapshots.mounts(&self.config.namespace, container.snapshot_key()).await?;
+        let (_, image_mounts) = self.image_mounts(&container).await?;
         self.update_container(entry, |container| container.stage = Stage::Starting).await?;
 
         let bundle = container.bundle(&self.pods_dir());
@@ -67,26 +68,29 @@ impl Inner {
             id: &container.id,
             bundle: &bundle,
             mounts: &mounts,
+            image_mounts,
             volatile: self.config.volatile,
             idmapped: pod.row().sandbox.user_namespace.is_some(),
+            strict_groups: container.strict_groups,
             terminal: container.tty,
             stdin,
             stdout: log.clone(),
             stderr: if container.tty { Stdio::Null } else { log },
         };
-        let created = shim.create_task(&task).await;
+        let created = shim.create_task(&task).await.and_then(|pid| user_of(pid, &pod.row()));
         // Before the shim is asked: a short container has ended before its answer is here.
         let started_at = time::now();
         let started = match created {
-            Ok(()) => shim.start_task(&container.id, "").await,
+            Ok(user) => shim.start_task(&container.id, "").await.map(|pid| (pid, user)),
             Err(error) => Err(error),
         };
         match started {
-            Ok(pid) => {
+            Ok((pid, user)) => {
                 self.update_container(entry, |container| {
                     container.stage = Stage::Running;
                     container.started_at = started_at;
                     container.pid = Some(pid);
+                    container.user = Some(user);
                 })
                 .await?;
                 self.watch(entry.clone(), shim);

@@ -1,5 +1,7 @@
+use std::path::PathBuf;
+
 use wharf_error::Result;
-use wharf_shim_api::{AttachEnd, AttachRequest, ReopenLogRequest};
+use wharf_shim_api::{AttachEnd, AttachRequest, CheckMountsRequest, ImageMount, ReopenLogRequest};
 
 use super::Shim;
 
@@ -12,6 +14,13 @@ impl Shim {
         let attached =
             self.ask_for_ever("attach", |context| async move { streams.attach(context, request).await }).await?;
         Ok(attached.end)
+    }
+
+    /// Tries to mount images, and leaves nothing.
+    pub(crate) async fn check_image_mounts(&self, root: PathBuf, image_mounts: Vec<ImageMount>) -> Result<()> {
+        let request = CheckMountsRequest { root, image_mounts };
+        let (streams, request) = (self.streams(), &request);
+        self.ask("mount images", |context| async move { streams.check_mounts(context, request).await }).await
     }
 
     /// Goes on in a new log file under the old one's name.

@@ -3,7 +3,7 @@ use std::path::Path;
 use oci_spec::runtime::{LinuxResources, Process};
 use wharf_error::{Error, Result, ResultExt as _};
 use wharf_shim_api::{
-    CREATE_OPTIONS_TYPE_URL, CreateOptions, Stdio,
+    CREATE_OPTIONS_TYPE_URL, CreateOptions, ImageMount, Stdio,
     task::{
         CloseIORequest, CreateTaskRequest, DeleteRequest, ExecProcessRequest, KillRequest, Mount, ResizePtyRequest,
         StartRequest, StateRequest, Status, UpdateTaskRequest, WaitRequest,
@@ -25,9 +25,11 @@ pub(crate) struct NewTask<'a> {
     pub(crate) id: &'a str,
     pub(crate) bundle: &'a Path,
     pub(crate) mounts: &'a Mounts,
+    pub(crate) image_mounts: Vec<ImageMount>,
     pub(crate) volatile: bool,
     /// Whether the root is mounted for the pod's user namespace.
     pub(crate) idmapped: bool,
+    pub(crate) strict_groups: bool,
     pub(crate) terminal: bool,
     pub(crate) stdin: Stdio,
     pub(crate) stdout: Stdio,
@@ -67,13 +69,14 @@ pub(crate) enum TaskState {
 // === impl Shim ===
 
 impl Shim {
-    /// Makes the container, up to just before its first instruction.
-    pub(crate) async fn create_task(&self, new: &NewTask<'_>) -> Result<()> {
+    /// Makes the container, up to just before its first instruction; answers its process id.
+    pub(crate) async fn create_task(&self, new: &NewTask<'_>) -> Result<u32> {
         let options = CreateOptions {
             root: Some(new.mounts.root.clone()),
             volatile: new.volatile,
             idmapped_root: new.idmapped,
-            ..Default::default()
+            strict_groups: new.strict_groups,
+            image_mounts: new.image_mounts.clone(),
         };
         let mount = |mount: &wharf_snapshots::Mount| Mount {
             type_: mount.type_.clone(),
@@ -93,7 +96,9 @@ impl Shim {
             ..Default::default()
         };
         let tasks = self.tasks();
-        self.ask("create task", |context| async move { tasks.create(context, &request).await }).await.map(drop)
+        self.ask("create task", |context| async move { tasks.create(context, &request).await })
+            .await
+            .map(|made| made.pid)
     }
 
     /// Starts a container, or with an `exec` a process made in it; answers its process id.

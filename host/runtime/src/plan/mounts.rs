@@ -1,8 +1,9 @@
 use std::{
+    collections::BTreeMap,
     ffi::CString,
     io,
     os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use oci_spec::runtime::{Mount, Spec};
@@ -16,7 +17,7 @@ use super::{
     strings::inside,
 };
 use crate::{
-    SharedMemory, UserNamespace,
+    Root, SharedMemory, UserNamespace,
     child::{FileSystem, Holder, Op, Program},
     sys::{self, Attributes},
 };
@@ -26,6 +27,8 @@ use crate::{
 pub(crate) struct MountPlan<'a> {
     /// The root, as the image has it.
     pub(crate) root: BorrowedFd<'a>,
+    /// Sources of bind mounts that are no paths, by destination.
+    pub(crate) sources: &'a BTreeMap<PathBuf, Root>,
     /// The user namespace of the container, if it has one.
     pub(crate) user: Option<&'a UserNamespace>,
     /// Whether it has a cgroup namespace.
@@ -45,7 +48,7 @@ pub(crate) fn plan_mounts(spec: &Spec, plan: MountPlan<'_>, program: &mut Progra
         let name = format!("mount {}", mount.destination().display());
         let memory = plan.shared_memory.filter(|_| mount.destination() == Path::new("/dev/shm"));
         match (mount.typ().as_deref(), memory) {
-            _ if options.bind => bind(mount, plan.user, at, options, name, program)?,
+            _ if options.bind => bind(mount, plan, at, options, name, program)?,
             (Some("tmpfs"), Some(memory)) => shared(memory, at, &options, name, program)?,
             (Some("cgroup" | "cgroup2"), _) => {
                 cgroup_mounts::plan(mount.destination(), options, plan.has_cgroup_namespace, program, &mut late)?;
@@ -59,22 +62,28 @@ pub(crate) fn plan_mounts(spec: &Spec, plan: MountPlan<'_>, program: &mut Progra
 
 fn bind(
     mount: &Mount,
-    user: Option<&UserNamespace>,
+    plan: MountPlan<'_>,
     at: Vec<u8>,
     options: Options,
     name: String,
     program: &mut Program,
 ) -> Result<()> {
+    let user = plan.user;
     let source = mount.source().as_deref().unwrap_or(Path::new(""));
-    if !source.is_absolute() {
-        return Err(Error::invalid(format!("{name}: the bind source {source:?} is not absolute")));
-    }
     let step = || format!("{name}: bind source {}", source.display());
-    let path = c_string("bind source", source)?;
-    let tree = sys::clone_tree(libc::AT_FDCWD, &path, options.recursive).map_err(io::Error::from);
-    let tree = tree.step_as(Kind::FailedPrecondition, step)?;
-    // SAFETY: the kernel has just made this descriptor for us alone.
-    let tree = unsafe { OwnedFd::from_raw_fd(tree) };
+    let tree = match plan.sources.get(mount.destination()) {
+        Some(given) => given.as_fd().try_clone_to_owned().step(step)?,
+        None => {
+            if !source.is_absolute() {
+                return Err(Error::invalid(format!("{name}: the bind source {source:?} is not absolute")));
+            }
+            let path = c_string("bind source", source)?;
+            let tree = sys::clone_tree(libc::AT_FDCWD, &path, options.recursive).map_err(io::Error::from);
+            let tree = tree.step_as(Kind::FailedPrecondition, step)?;
+            // SAFETY: the kernel has just made this descriptor for us alone.
+            unsafe { OwnedFd::from_raw_fd(tree) }
+        }
+    };
 
     if let Some(recursive) = options.idmap {
         idmap(&tree, mount, user, recursive).step(step)?;

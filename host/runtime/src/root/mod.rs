@@ -3,6 +3,7 @@ mod beneath;
 mod idmap;
 mod idmapped_overlay;
 mod overlay;
+mod part;
 mod read;
 
 use std::{

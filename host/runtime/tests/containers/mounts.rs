@@ -211,6 +211,7 @@ fn one_layer_alone_is_a_read_only_view() {
         bundle: &sandbox.path().join("bundle"),
         spec: &spec,
         root: assemble_root(&root).unwrap(),
+        sources: std::collections::BTreeMap::new(),
         namespaces: &wharf_runtime::PodNamespaces::default(),
         user_namespace: None,
         cgroup: None,

@@ -161,6 +161,7 @@ impl Sandbox {
                 Some(user) => assemble_idmapped_root(&self.root(), user)?,
                 None => assemble_root(&self.root())?,
             },
+            sources: std::collections::BTreeMap::new(),
             namespaces,
             user_namespace,
             cgroup,

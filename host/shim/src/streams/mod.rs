@@ -1,13 +1,14 @@
-//! Our own service beside Task: attached clients and the rotation of logs.
+//! Our own service beside Task: attached clients, the rotation of logs, a look at images before they are mounted.
 
 mod attach;
+mod check_mounts;
 mod reopen_log;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use wharf_shim_api::{
-    AttachRequest, AttachResponse, Done, ReopenLogRequest, Streams, to_status,
+    AttachRequest, AttachResponse, CheckMountsRequest, Done, ReopenLogRequest, Streams, to_status,
     ttrpc::{Result, asynchronous::TtrpcContext},
 };
 
@@ -31,5 +32,9 @@ impl Streams for StreamsService {
     async fn reopen_log(&self, context: &TtrpcContext, request: ReopenLogRequest) -> Result<Done> {
         let (shim, id) = (self.0.clone(), request.container.clone());
         run(&self.0, context, "ReopenLog", id, reopen_log::reopen_log(shim, request)).await
+    }
+
+    async fn check_mounts(&self, context: &TtrpcContext, request: CheckMountsRequest) -> Result<Done> {
+        run(&self.0, context, "CheckMounts", String::new(), check_mounts::check_mounts(request)).await
     }
 }

@@ -21,7 +21,9 @@ use wharf_shim_api::{
 use super::remove_container;
 use crate::{
     container::{Container, Parts, join},
-    exit, io,
+    exit,
+    image_mounts::assemble_all,
+    io,
     operation::blocking,
     process::{Process, StdioNames},
     record::ContainerRecord,
@@ -142,11 +144,13 @@ fn in_cgroup(
         Some(user) if options.idmapped_root => assemble_idmapped_root(root, user)?,
         _ => assemble_root(root)?,
     };
+    let sources = assemble_all(options, user.as_deref())?;
     let mut runtime = wharf_runtime::create(CreateRequest {
         id: &request.id,
         bundle,
         spec,
         root: assembled,
+        sources,
         namespaces,
         user_namespace: user,
         cgroup: Some(join(cgroup)?),

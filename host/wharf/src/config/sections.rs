@@ -45,6 +45,7 @@ pub(crate) struct Cri {
     pub(crate) cgroup_parent: String,
     pub(crate) max_log_line: usize,
     pub(crate) event_buffer: usize,
+    pub(crate) cdi_spec_dirs: Vec<PathBuf>,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -177,7 +178,12 @@ impl Default for Log {
 
 impl Default for Cri {
     fn default() -> Self {
-        Self { cgroup_parent: "/wharf".into(), max_log_line: 16 * 1024, event_buffer: 1000 }
+        Self {
+            cgroup_parent: "/wharf".into(),
+            max_log_line: 16 * 1024,
+            event_buffer: 1000,
+            cdi_spec_dirs: vec!["/etc/cdi".into(), "/var/run/cdi".into()],
+        }
     }
 }
 

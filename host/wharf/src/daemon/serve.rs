@@ -37,7 +37,11 @@ pub(super) async fn serve(config: Config) -> Result<()> {
     let streams = Server::bind(streaming_config(&config), Arc::new(pods.clone())).await?;
     let (streaming, streams) = (streams.server(), tokio::spawn(streams.run()));
 
-    let cri = CriConfig { snapshotter: config.snapshotter.name.clone(), ..CriConfig::default() };
+    let cri = CriConfig {
+        snapshotter: config.snapshotter.name.clone(),
+        cdi_spec_dirs: config.cri.cdi_spec_dirs.clone(),
+        ..CriConfig::default()
+    };
     let router = tonic::transport::Server::builder()
         .add_service(wharf_cri::runtime_service(cri.clone(), pods.clone(), images.clone(), streaming.clone()))
         .add_service(wharf_cri::image_service(cri, pods.clone(), images.clone()))

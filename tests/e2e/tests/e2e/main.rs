@@ -7,9 +7,11 @@
 mod bad_input;
 mod command_line;
 mod configuration;
+mod devices;
 mod events;
 mod exits;
 mod files;
+mod image_volumes;
 mod images;
 mod limits;
 mod lists;

@@ -79,3 +79,32 @@ fn capabilities_and_no_new_privileges_are_as_asked() {
     assert_eq!(line(&log, "CapEff"), 1 << 12 | 1 << 5, "{log}");
     node.finish();
 }
+
+#[test]
+fn with_strict_groups_the_image_gives_none_and_the_status_tells_who_it_is() {
+    let Some(node) = Node::start() else { return };
+    node.ok(&["pull", "images.test/user:www-data"]);
+    let pod = node.pod("groups");
+    let run = |name: &str, policy: u8| {
+        node.run_with(&pod, name, &format!("{ID}; exec sleep 1000"), |config| {
+            config["image"]["image"] = json!("images.test/user:www-data");
+            config["linux"] = json!({ "security_context":
+                { "supplemental_groups": [4000], "supplemental_groups_policy": policy } });
+        })
+    };
+    // www-data is in the groups staff (50) and users (100) of the image's /etc/group.
+    for (name, policy, groups, told) in
+        [("merge", 0, "33 50 100 4000", json!(["33", "50", "100", "4000"])), ("strict", 1, "33 4000", json!(["4000"]))]
+    {
+        let id = run(name, policy);
+        let log = node.wait_log(&id, "/var/www");
+        assert_eq!(log, format!("33\n33\n{groups}\n/var/www\n"), "{name}");
+        assert_eq!(node.exec(&id, "id -G | tr ' ' '\\n' | sort -n | xargs"), groups, "{name}: an exec has the same");
+        let user = node.status(&id)["user"]["linux"].clone();
+        let mut own = user["supplementalGroups"].as_array().unwrap().clone();
+        own.sort_by_key(|group| group.as_str().unwrap().parse::<u32>().unwrap());
+        assert_eq!((user["uid"].clone(), user["gid"].clone()), (json!("33"), json!("33")), "{user}");
+        assert_eq!(json!(own), told, "{name}");
+    }
+    node.finish();
+}

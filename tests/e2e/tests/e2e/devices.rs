@@ -1,0 +1,63 @@
+//! Devices by the Container Device Interface, and what mounts may be restricted to.
+
+use std::fs;
+
+use serde_json::json;
+use wharf_e2e::Node;
+use wharf_testkit::DaemonOptions;
+
+#[test]
+fn a_device_that_a_vendor_describes_is_there_with_all_it_needs() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, second) = (dir.path().join("etc"), dir.path().join("run"));
+    fs::create_dir(&first).unwrap();
+    fs::create_dir(&second).unwrap();
+    let cri = format!("cdi_spec_dirs = [{:?}, {:?}]", first, second);
+    let Some(node) = Node::with(DaemonOptions { cri, ..DaemonOptions::default() }) else { return };
+    node.ok(&["pull", &Node::image()]);
+    fs::write(dir.path().join("lib"), "a library").unwrap();
+    let lib = dir.path().join("lib");
+    let text = format!(
+        "cdiVersion: '0.7.0'\nkind: vendor.test/gpu\ndevices:\n- name: one\n  containerEdits:\n    env: [GPU=one]\n    \
+         additionalGids: [4242]\n    deviceNodes:\n    - path: /dev/gpu\n      hostPath: /dev/full\n    mounts:\n    \
+         - hostPath: {}\n      containerPath: /vendor/lib\n      options: [ro]\n",
+        lib.display()
+    );
+    fs::write(second.join("gpu.yaml"), text).unwrap();
+    let pod = node.pod("devices");
+    let script = "echo $GPU; id -G; cat /vendor/lib; echo; echo x > /dev/gpu; ls -l /dev/gpu";
+    let (log, _) = node.outcome(&pod, "field", script, |config| {
+        config["CDI_devices"] = json!([{ "name": "vendor.test/gpu=one" }]);
+    });
+    assert!(log.starts_with("one\n0 ") && log.contains("4242"), "{log}");
+    assert!(log.contains("a library\n") && log.contains("No space left on device"), "{log}");
+    let (log, _) = node.outcome(&pod, "annotation", "echo $GPU", |config| {
+        config["annotations"] = json!({ "cdi.k8s.io/vendor": "vendor.test/gpu=one" });
+    });
+    assert_eq!(log, "one\n");
+    let config = node.container_config("absent", "true", |config| {
+        config["CDI_devices"] = json!([{ "name": "vendor.test/gpu=two" }]);
+    });
+    let said = node.fails(&["create", &pod.id, &config, &pod.config]);
+    assert!(said.contains("vendor.test/gpu=two not found") && said.contains("looked for in"), "{said}");
+    node.finish();
+}
+
+#[test]
+fn a_mount_can_forbid_programs() {
+    let Some(node) = Node::start() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("program");
+    fs::write(&program, "#!/bin/sh\necho it runs\n").unwrap();
+    fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let pod = node.pod("noexec");
+    let mounts = |options: &[&str]| json!([{ "host_path": dir.path(), "container_path": "/programs", "mount_options": options }]);
+    let (log, _) = node.outcome(&pod, "may", "/programs/program", |config| config["mounts"] = mounts(&[]));
+    assert_eq!(log, "it runs\n");
+    let (log, code) = node.outcome(&pod, "may-not", "/programs/program; grep /programs /proc/mounts", |config| {
+        config["mounts"] = mounts(&["noexec", "nosuid", "nodev"]);
+    });
+    assert!(log.contains("Permission denied") && log.contains("nosuid,nodev,noexec"), "{log}");
+    assert_eq!(code, 0);
+    node.finish();
+}
