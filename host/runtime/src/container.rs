@@ -5,15 +5,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use oci_spec::runtime::User;
+use oci_spec::runtime::{ContainerState, User};
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use crate::{
     ExecRequest, Process, UserNamespace,
     child::{Channel, Message},
-    conduct::Conducted,
+    conduct::{Conducted, explain_step},
     exec::exec,
     plan::explain_exec,
+    seccomp::{Of, Seccomp},
+    state::Facts,
     sys::{self, Errno},
     user::Identity,
 };
@@ -32,6 +34,10 @@ pub struct Container {
     terminal: Option<OwnedFd>,
     warnings: Vec<String>,
     program: String,
+    /// The steps that are left at the start, by their numbers.
+    late: Vec<(u32, String)>,
+    facts: Facts,
+    pub(crate) seccomp: Option<Seccomp>,
     /// Who it runs as, for execs as the same user.
     pub(crate) identity: Identity,
     pub(crate) user: User,
@@ -43,8 +49,11 @@ pub struct Container {
 #[derive(Debug)]
 pub(crate) struct Description {
     pub(crate) id: String,
+    pub(crate) facts: Facts,
     pub(crate) warnings: Vec<String>,
     pub(crate) program: String,
+    pub(crate) late: Vec<(u32, String)>,
+    pub(crate) seccomp: Option<Seccomp>,
     pub(crate) identity: Identity,
     pub(crate) user: User,
     pub(crate) merge_image_groups: bool,
@@ -53,7 +62,18 @@ pub(crate) struct Description {
 
 impl Container {
     pub(crate) fn new(child: Conducted, rest: Description) -> Self {
-        let Description { id, mut warnings, program, identity, user, merge_image_groups, user_namespace } = rest;
+        let Description {
+            id,
+            facts,
+            mut warnings,
+            program,
+            late,
+            seccomp,
+            identity,
+            user,
+            merge_image_groups,
+            user_namespace,
+        } = rest;
         warnings.extend(child.warnings);
         Self {
             id,
@@ -63,6 +83,9 @@ impl Container {
             terminal: child.terminal,
             warnings,
             program,
+            late,
+            facts,
+            seccomp,
             identity,
             user,
             merge_image_groups,
@@ -120,9 +143,29 @@ impl Container {
         loop {
             match channel.receive(deadline).step(|| format!("exec: {:?}", self.program))? {
                 Message::Closed => return Ok(()),
-                Message::Failed { errno, value, .. } => return Err(explain_exec(&self.program, errno, value)),
+                // On an error it hears that nobody listens any more, and ends.
+                Message::Listener(number) => {
+                    self.announce((self.pid, self.pidfd.as_fd()), number, ContainerState::Created)?;
+                    channel.release().map_err(|_| ended())?;
+                }
+                Message::Failed { step, errno, value, text } => return Err(self.explain(step, errno, value, &text)),
                 _ => {}
             }
+        }
+    }
+
+    /// Gives the seccomp listener of one of its processes to its agent.
+    pub(crate) fn announce(&self, process: (i32, BorrowedFd<'_>), number: i32, status: ContainerState) -> Result<()> {
+        match &self.seccomp {
+            Some(seccomp) => seccomp.announce(process, number, &self.facts, Of { status, pid: self.pid }),
+            None => Err(Error::internal("a seccomp listener was made without a filter")),
+        }
+    }
+
+    fn explain(&self, step: u32, errno: i32, value: i32, text: &str) -> Error {
+        match self.late.iter().find(|(number, _)| *number == step) {
+            Some((_, name)) => explain_step(name, errno, text),
+            None => explain_exec(&self.program, errno, value),
         }
     }
 }

@@ -23,6 +23,8 @@ use crate::{
         MountPlan, Namespaces, Prepared, ProcessPlan, c_string, plan_devices, plan_masks, plan_mounts, plan_names,
         plan_sysctls, program_name, refuse_spec,
     },
+    seccomp::Seccomp,
+    state::Facts,
     user::{Accounts, Identity, LARGEST_ACCOUNTS, identify},
 };
 
@@ -61,7 +63,7 @@ pub struct CreateRequest<'a> {
 /// there until [`Container::start`]; when the caller dies before, so does it.
 ///
 /// The process is a child of the calling process, which reaps it (`waitid(P_PIDFD)`). On an error nothing of it is
-/// left and it has been reaped. What this crate does not do yet (seccomp, AppArmor, SELinux, hooks)
+/// left and it has been reaped. What this crate does not do yet (AppArmor, SELinux, hooks)
 /// is refused with `Unsupported` and the field's name. Gives up after 30 seconds, naming the step.
 pub fn create(request: CreateRequest<'_>) -> Result<Container> {
     let id = request.id.to_owned();
@@ -82,7 +84,8 @@ fn make(request: CreateRequest<'_>) -> Result<Container> {
     let pod = namespaces;
     let namespaces = Namespaces::of(spec, pod)?;
     let shared_memory = pod.shared_memory.as_ref().filter(|_| namespaces.is_pods(libc::CLONE_NEWIPC));
-    let plan = ProcessPlan { process, identity: &identity, user };
+    let seccomp = Seccomp::of(spec)?;
+    let plan = ProcessPlan { process, identity: &identity, user, seccomp: seccomp.as_ref() };
     let place = place(bundle)?;
     let has = [libc::CLONE_NEWCGROUP, libc::CLONE_NEWNET, libc::CLONE_NEWIPC, libc::CLONE_NEWUTS]
         .into_iter()
@@ -135,9 +138,9 @@ fn make(request: CreateRequest<'_>) -> Result<Container> {
     inside.root = Some(inside.adopt(root.into_mount())?);
 
     plan_root_propagation(spec, &mut after)?;
-    let warnings = plan.become_user(&mut after)?;
+    let became = plan.become_user(&mut after)?;
     after.step("wait for the start", Op::Ready);
-    plan.execute(&mut after)?;
+    plan.execute(&became, &mut after)?;
 
     let name = program_name(process);
     let deadline = Instant::now() + DEADLINE;
@@ -170,8 +173,11 @@ fn make(request: CreateRequest<'_>) -> Result<Container> {
         child,
         Description {
             id: id.to_owned(),
-            warnings,
+            facts: Facts::new(id, bundle.to_owned(), spec),
+            warnings: became.warnings,
             program: name,
+            late: program.late(),
+            seccomp,
             user: process.user().clone(),
             identity,
             merge_image_groups,

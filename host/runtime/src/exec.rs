@@ -9,17 +9,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use oci_spec::runtime::Process as ProcessSpec;
+use oci_spec::runtime::{ContainerState, Process as ProcessSpec};
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use crate::{
     CgroupJoin, Container, Process, ProcessStdio, TerminalSize,
     child::{Op, Program, spawn},
-    conduct::{Goal, conduct},
+    conduct::{Goal, conduct, end},
     container::signal_process,
     create::join,
     plan::{Prepared, ProcessPlan, program_name, refuse_process},
     root::read_inside,
+    seccomp::Seccomp,
     sys::{self, Sys},
     user::{Accounts, Identity, LARGEST_ACCOUNTS, identify},
 };
@@ -53,7 +54,8 @@ pub(crate) fn exec(container: &Container, request: ExecRequest<'_>) -> Result<Pr
     let inside = Inside { container };
     let identity = inside.identify(process)?;
     let user = container.user_namespace.as_deref();
-    let plan = ProcessPlan { process, identity: &identity, user };
+    let seccomp = container.seccomp.as_ref();
+    let plan = ProcessPlan { process, identity: &identity, user, seccomp };
 
     let mut terminal = None;
     let stdio = match Prepared::new(process, stdio)? {
@@ -83,11 +85,22 @@ pub(crate) fn exec(container: &Container, request: ExecRequest<'_>) -> Result<Pr
     if let Some(terminal) = terminal_inside {
         program.step("make the terminal the controlling one", Op::Control { terminal });
     }
-    let mut warnings = plan.become_user(&mut program)?;
-    plan.execute(&mut program)?;
+    let became = plan.become_user(&mut program)?;
+    plan.execute(&became, &mut program)?;
 
-    let child = spawn(&program, 0, born_in)?;
-    let child = conduct(&program, child, Goal::Executed, Instant::now() + DEADLINE, &program_name(process))?;
+    let deadline = Instant::now() + DEADLINE;
+    let name = program_name(process);
+    let goal = if seccomp.is_some_and(Seccomp::notifies) { Goal::Listener } else { Goal::Executed };
+    let mut child = conduct(&program, spawn(&program, 0, born_in)?, goal, deadline, &name)?;
+    if let Some(number) = child.listener {
+        let given = container.announce((child.pid, child.pidfd.as_fd()), number, ContainerState::Running);
+        if let Err(error) = given {
+            end(child.pidfd.as_fd(), "a process whose seccomp listener nobody takes");
+            return Err(error);
+        }
+        child = child.go_on(&program, Goal::Executed, deadline, &name)?;
+    }
+    let mut warnings = became.warnings;
     warnings.extend(child.warnings);
     Ok(Process { pid: child.pid, pidfd: child.pidfd, terminal, warnings })
 }

@@ -14,6 +14,7 @@ mod process;
 mod propagation;
 mod refuse;
 mod resources;
+mod seccomp;
 mod user;
 mod user_namespace;
 
@@ -73,6 +74,7 @@ pub(crate) fn build(input: &Input<'_>) -> Result<Spec> {
     }
     let mounts = mounts::build(input)?;
     let devices = devices::build(input)?;
+    let process = process::build(input)?;
 
     let mut linux = Linux::default();
     linux
@@ -81,6 +83,7 @@ pub(crate) fn build(input: &Input<'_>) -> Result<Spec> {
         .set_resources(Some(resources::build(input, devices.rules)))
         .set_devices(Some(devices.nodes).filter(|nodes| !nodes.is_empty()))
         .set_rootfs_propagation(mounts.root_propagation)
+        .set_seccomp(seccomp::build(input, process.capabilities().as_ref())?)
         .set_masked_paths(Some(masked(input)))
         .set_readonly_paths(Some(readonly(input)));
 
@@ -97,7 +100,7 @@ pub(crate) fn build(input: &Input<'_>) -> Result<Spec> {
     spec.set_version(OCI_VERSION.into())
         .set_root(Some(root))
         .set_hostname(None)
-        .set_process(Some(process::build(input)?))
+        .set_process(Some(process))
         .set_mounts(Some(mounts.list))
         .set_annotations(Some(annotations::build(input)))
         .set_linux(Some(linux));

@@ -7,6 +7,8 @@ use wharf_error::{Error, Result, ResultExt as _};
 /// What this machine has, as far as a specification depends on it. Read once; it does not change while we run.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
+    /// The kernel's release.
+    pub(crate) kernel: String,
     /// Its name: the pod's, where a pod has none of its own.
     pub(crate) hostname: String,
     /// What a privileged container gets: all that the daemon itself has.
@@ -88,6 +90,7 @@ impl Node {
             Some(read("/proc/self/oom_score_adj")?.trim().parse().step(|| "read /proc/self/oom_score_adj".into())?)
         };
         Ok(Self {
+            kernel: read("/proc/sys/kernel/osrelease")?.trim().to_owned(),
             hostname: read("/proc/sys/kernel/hostname")?.trim().to_owned(),
             capabilities,
             unified,

@@ -37,7 +37,6 @@ pub(super) fn refuse_container(input: &Input<'_>) -> Result<()> {
         .map_err(|_| unsupported("linux.security_context.supplemental_groups_policy"))?;
     // A privileged container is confined by no profile, whatever is written beside.
     if !security.privileged {
-        refuse_profile("seccomp", security.seccomp.as_ref(), &security.seccomp_profile_path)?;
         refuse_profile("apparmor", security.apparmor.as_ref(), &security.apparmor_profile)?;
     }
     Ok(())

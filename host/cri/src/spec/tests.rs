@@ -12,6 +12,8 @@ use wharf_shim_api::Namespace;
 
 use super::*;
 
+mod seccomp;
+
 /// One container to be built, and the folders that it needs.
 struct Case {
     dir: tempfile::TempDir,
@@ -47,6 +49,7 @@ impl Case {
         let sandbox =
             SandboxOptions { hostname: "pod-host".into(), pid: Namespace::Container, ..SandboxOptions::default() };
         let node = Node {
+            kernel: "6.1.0".into(),
             hostname: "node-1".into(),
             capabilities: Capabilities::from([Capability::Chown, Capability::SysAdmin]),
             unified: false,
@@ -486,11 +489,6 @@ fn what_is_not_implemented_is_refused_by_its_field() {
         case.refused(Kind::Unsupported, field);
     };
     let profile = |kind: i32| Some(SecurityProfile { profile_type: kind, localhost_ref: "x".into() });
-    refused("linux.security_context.seccomp", &|case| case.security().seccomp = profile(0));
-    refused("linux.security_context.seccomp", &|case| case.security().seccomp = profile(2));
-    refused("linux.security_context.seccomp", &|case| {
-        case.security().seccomp_profile_path = "runtime/default".into();
-    });
     refused("linux.security_context.apparmor", &|case| case.security().apparmor = profile(0));
     refused("linux.security_context.apparmor", &|case| case.security().apparmor_profile = "localhost/x".into());
     refused("selinux_options", &|case| {
@@ -513,14 +511,6 @@ fn what_is_not_implemented_is_refused_by_its_field() {
             Some(AskedCapabilities { add_ambient_capabilities: words(&["CHOWN"]), ..AskedCapabilities::default() });
     });
     refused("windows", &|case| case.config.windows = Some(wharf_api::cri::WindowsContainerConfig::default()));
-}
-
-#[test]
-fn a_privileged_container_is_confined_by_no_profile() {
-    let mut case = Case::new();
-    case.privileged();
-    case.security().seccomp = Some(SecurityProfile::default());
-    assert!(case.build().unwrap().linux().as_ref().unwrap().seccomp().is_none());
 }
 
 #[test]

@@ -1,4 +1,6 @@
-use std::ffi::CString;
+use std::{ffi::CString, sync::Arc};
+
+use wharf_seccomp::Filter;
 
 use crate::{
     TerminalSize,
@@ -93,6 +95,13 @@ pub(crate) enum Op {
     CloseAll,
     /// Tells the parent, and waits for its word; ends when the parent has gone.
     Ready,
+    /// Notes which of these is the first that is there, where [`Op::Execute`] is to start, and unblocks signals: what
+    /// else would be asked of a filter.
+    Find(Arc<[CString]>),
+    /// Loads a seccomp filter. The number of its listener is told to the parent, whose word is waited for.
+    Filter(Arc<Filter>),
+    /// Capabilities alone.
+    Capabilities(Sets),
     /// Executes the program.
     Execute(ExecImage),
     /// Ends.
@@ -142,17 +151,25 @@ pub(crate) struct Credentials {
     pub(crate) groups: Vec<u32>,
     /// What is dropped from the bounding set.
     pub(crate) drop: Vec<u32>,
+    pub(crate) sets: Sets,
+    pub(crate) ambient: Vec<u32>,
+    /// What stays effective beside the sets, until [`Op::Capabilities`].
+    pub(crate) lent: u64,
+}
+
+/// What a process may, one bit a capability.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Sets {
     pub(crate) effective: u64,
     pub(crate) permitted: u64,
     pub(crate) inheritable: u64,
-    pub(crate) ambient: Vec<u32>,
 }
 
 /// A program to execute.
 #[derive(Debug)]
 pub(crate) struct ExecImage {
     /// What to try, in order.
-    pub(crate) candidates: Vec<CString>,
+    pub(crate) candidates: Arc<[CString]>,
     pub(crate) arguments: PointerList,
     pub(crate) environment: PointerList,
 }

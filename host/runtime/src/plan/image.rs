@@ -19,7 +19,7 @@ pub(super) fn image(process: &Process, home: &str) -> Result<ExecImage> {
         environment.push(c_string("environment variable", format!("HOME={home}"))?);
     }
     Ok(ExecImage {
-        candidates: candidates(name, variables)?,
+        candidates: candidates(name, variables)?.into(),
         arguments: PointerList::new(arguments),
         environment: PointerList::new(environment),
     })

@@ -13,7 +13,6 @@ pub(crate) fn refuse_spec(spec: &Spec) -> Result<()> {
     asked("gidMappings", some_of(spec.gid_mappings()))?;
     if let Some(linux) = spec.linux() {
         asked("linux.netDevices", linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty()))?;
-        asked("linux.seccomp", linux.seccomp().is_some())?;
         asked("linux.mountLabel", some_text(linux.mount_label()))?;
         asked("linux.intelRdt", linux.intel_rdt().is_some())?;
         asked("linux.memoryPolicy", linux.memory_policy().is_some())?;
@@ -88,7 +87,6 @@ mod tests {
             (serde_json::json!({ "hooks": { "createRuntime": [{ "path": "/bin/x" }] } }), "hooks"),
             (serde_json::json!({ "hooks": { "prestart": [{ "path": "/bin/x" }] } }), "hooks"),
             (serde_json::json!({ "uidMappings": mapping }), "uidMappings"),
-            (serde_json::json!({ "linux": { "seccomp": { "defaultAction": "SCMP_ACT_ERRNO" } } }), "linux.seccomp"),
             (serde_json::json!({ "linux": { "mountLabel": "system_u" } }), "linux.mountLabel"),
             (serde_json::json!({ "linux": { "namespaces": [{ "type": "time" }] } }), "linux.namespaces[time]"),
             (serde_json::json!({ "linux": { "personality": { "domain": "LINUX32" } } }), "linux.personality"),

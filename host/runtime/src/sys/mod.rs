@@ -6,6 +6,7 @@
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("the kernel's structs are laid out here as on 64 bits");
 
+mod confinement;
 mod files;
 mod messages;
 mod mounts;
@@ -21,6 +22,7 @@ use std::{
 pub(crate) use std::os::fd::RawFd;
 
 pub(crate) use self::{
+    confinement::{load_filter, take_descriptor},
     files::{
         Stat, chown_at, close, close_range, duplicate, enter, exists, file_system, give, make_directory, make_link,
         make_node, open_in, read, read_link, set_umask, stat, stat_path, working_directory, write,

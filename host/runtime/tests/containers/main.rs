@@ -10,6 +10,7 @@ mod hostile;
 mod life;
 mod mounts;
 mod namespaces;
+mod seccomp;
 mod support;
 mod terminals;
 mod users;

@@ -16,6 +16,7 @@ mod namespaces;
 mod plugins;
 mod restart;
 mod retries;
+mod seccomp;
 mod stats;
 mod streaming;
 mod terminal;
