@@ -1,7 +1,7 @@
 use std::{
     fs,
     os::{
-        fd::{AsFd as _, OwnedFd},
+        fd::{AsFd as _, BorrowedFd, OwnedFd},
         unix::fs::DirBuilderExt as _,
     },
     path::Path,
@@ -18,6 +18,7 @@ use crate::{
     conduct::{Conducted, Goal, conduct, end},
     container::Description,
     exec::ALL_BUT_USER,
+    hooks::Hooks,
     namespaces::finish,
     plan::{
         MountPlan, Namespaces, Prepared, ProcessPlan, c_string, plan_devices, plan_masks, plan_mounts, plan_names,
@@ -63,7 +64,7 @@ pub struct CreateRequest<'a> {
 /// there until [`Container::start`]; when the caller dies before, so does it.
 ///
 /// The process is a child of the calling process, which reaps it (`waitid(P_PIDFD)`). On an error nothing of it is
-/// left and it has been reaped. What this crate does not do yet (AppArmor, SELinux, hooks)
+/// left and it has been reaped. What this crate does not do yet (AppArmor, SELinux)
 /// is refused with `Unsupported` and the field's name. Gives up after 30 seconds, naming the step.
 pub fn create(request: CreateRequest<'_>) -> Result<Container> {
     let id = request.id.to_owned();
@@ -85,7 +86,8 @@ fn make(request: CreateRequest<'_>) -> Result<Container> {
     let namespaces = Namespaces::of(spec, pod)?;
     let shared_memory = pod.shared_memory.as_ref().filter(|_| namespaces.is_pods(libc::CLONE_NEWIPC));
     let seccomp = Seccomp::of(spec)?;
-    let plan = ProcessPlan { process, identity: &identity, user, seccomp: seccomp.as_ref() };
+    let (hooks, facts) = (Hooks::of(spec)?, Facts::new(id, bundle.to_owned(), spec));
+    let plan = ProcessPlan { process, identity: &identity, user, seccomp: seccomp.as_ref(), program: None };
     let place = place(bundle)?;
     let has = [libc::CLONE_NEWCGROUP, libc::CLONE_NEWNET, libc::CLONE_NEWIPC, libc::CLONE_NEWUTS]
         .into_iter()
@@ -110,6 +112,7 @@ fn make(request: CreateRequest<'_>) -> Result<Container> {
     plan.make_directory(&mut inside)?;
 
     plan.begin(&mut program);
+    let own_cgroup = cgroup.as_ref().filter(|_| hooks.at_start()).map(CgroupJoin::try_clone).transpose()?;
     let cgroup_too = cgroup.as_ref().filter(|_| user.is_some()).map(CgroupJoin::try_clone).transpose()?;
     let born_in = join(cgroup, &mut program)?;
     match stdio {
@@ -134,6 +137,9 @@ fn make(request: CreateRequest<'_>) -> Result<Container> {
     if spec.root().as_ref().and_then(|root| root.readonly()) == Some(true) {
         inside.step("make the root read-only", Op::ReadonlyRoot);
     }
+    if hooks.at_create() {
+        inside.step("wait for the hooks", Op::Ready);
+    }
     inside.step("change the root", Op::Pivot);
     inside.root = Some(inside.adopt(root.into_mount())?);
 
@@ -148,16 +154,18 @@ fn make(request: CreateRequest<'_>) -> Result<Container> {
         None => {
             program.append(inside);
             program.append(after);
-            conduct(&program, spawn(&program, flags, born_in)?, Goal::Ready, deadline, &name)?
+            let child = conduct(&program, spawn(&program, flags, born_in)?, Goal::Ready, deadline, &name)?;
+            let (pid, pidfd) = (child.pid, child.pidfd.try_clone().step(|| "duplicate a pidfd".into())?);
+            past_hooks(&hooks, &facts, (pid, pidfd.as_fd()), child, &program, &name)?
         }
         Some(user) => {
             program.step("wait for the root", Op::Ready);
             program.step("take the mounts for its own", Op::OwnMounts);
             program.append(after);
             let waiting = conduct(&program, spawn(&program, flags, born_in)?, Goal::Ready, deadline, &name)?;
-            match build_for(&waiting, user, inside, cgroup_too, deadline) {
+            match build_for(&waiting, user, inside, cgroup_too, &hooks, &facts) {
                 Ok((terminal, more)) => {
-                    let mut child = waiting.go_on(&program, Goal::Ready, deadline, &name)?;
+                    let mut child = waiting.go_on(&program, Goal::Ready, Instant::now() + DEADLINE, &name)?;
                     child.terminal = terminal;
                     child.warnings.extend(more);
                     child
@@ -173,7 +181,9 @@ fn make(request: CreateRequest<'_>) -> Result<Container> {
         child,
         Description {
             id: id.to_owned(),
-            facts: Facts::new(id, bundle.to_owned(), spec),
+            facts,
+            own: hooks.at_start().then(|| (Box::new(process.clone()), own_cgroup)),
+            hooks,
             warnings: became.warnings,
             program: name,
             late: program.late(),
@@ -193,7 +203,8 @@ fn build_for(
     user: &UserNamespace,
     inside: Program,
     cgroup: Option<CgroupJoin>,
-    deadline: Instant,
+    hooks: &Hooks,
+    facts: &Facts,
 ) -> Result<(Option<OwnedFd>, Vec<String>)> {
     let (uid, gid) = user.root()?;
     let mut program = Program::default();
@@ -207,10 +218,32 @@ fn build_for(
     program.append(inside);
     program.step("say that the root is there", Op::Ready);
     program.step("end", Op::Exit);
-    let mut builder = conduct(&program, spawn(&program, 0, born_in)?, Goal::Ready, deadline, "")?;
+    let builder = conduct(&program, spawn(&program, 0, born_in)?, Goal::Ready, Instant::now() + DEADLINE, "")?;
+    let of = (waiting.pid, waiting.pidfd.as_fd());
+    let mut builder = past_hooks(hooks, facts, of, builder, &program, "")?;
     let made = (builder.terminal.take(), std::mem::take(&mut builder.warnings));
     finish(builder);
     Ok(made)
+}
+
+/// Runs the hooks of the creation while the one that puts the root together waits, and lets that go on to its next wait.
+/// `of` is the container's process.
+fn past_hooks(
+    hooks: &Hooks,
+    facts: &Facts,
+    of: (i32, BorrowedFd<'_>),
+    waiting: Conducted,
+    program: &Program,
+    name: &str,
+) -> Result<Conducted> {
+    if !hooks.at_create() {
+        return Ok(waiting);
+    }
+    if let Err(error) = hooks.create(facts, of.0, of.1) {
+        end(waiting.pidfd.as_fd(), "a process whose hooks failed");
+        return Err(error);
+    }
+    waiting.go_on(program, Goal::Ready, Instant::now() + DEADLINE, name)
 }
 
 /// Both or neither.

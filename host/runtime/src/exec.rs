@@ -47,15 +47,26 @@ pub struct ExecRequest<'a> {
     pub cgroup: Option<CgroupJoin>,
 }
 
-/// The helper joins the cgroup and, in one call, all namespaces; the process that it clones is ours (`CLONE_PARENT`).
+/// A further process of a running container.
 pub(crate) fn exec(container: &Container, request: ExecRequest<'_>) -> Result<Process> {
+    exec_program(container, request, None, ContainerState::Running)
+}
+
+/// The helper joins the cgroup and, in one call, all namespaces; the process that it clones is ours (`CLONE_PARENT`).
+/// `path` where what is executed is another than the first argument.
+pub(crate) fn exec_program(
+    container: &Container,
+    request: ExecRequest<'_>,
+    path: Option<&Path>,
+    status: ContainerState,
+) -> Result<Process> {
     let ExecRequest { process, stdio, cgroup } = request;
     refuse_process(process)?;
     let inside = Inside { container };
     let identity = inside.identify(process)?;
     let user = container.user_namespace.as_deref();
     let seccomp = container.seccomp.as_ref();
-    let plan = ProcessPlan { process, identity: &identity, user, seccomp };
+    let plan = ProcessPlan { process, identity: &identity, user, seccomp, program: path };
 
     let mut terminal = None;
     let stdio = match Prepared::new(process, stdio)? {
@@ -89,11 +100,11 @@ pub(crate) fn exec(container: &Container, request: ExecRequest<'_>) -> Result<Pr
     plan.execute(&became, &mut program)?;
 
     let deadline = Instant::now() + DEADLINE;
-    let name = program_name(process);
+    let name = path.map_or_else(|| program_name(process), |path| path.to_string_lossy().into_owned());
     let goal = if seccomp.is_some_and(Seccomp::notifies) { Goal::Listener } else { Goal::Executed };
     let mut child = conduct(&program, spawn(&program, 0, born_in)?, goal, deadline, &name)?;
     if let Some(number) = child.listener {
-        let given = container.announce((child.pid, child.pidfd.as_fd()), number, ContainerState::Running);
+        let given = container.announce((child.pid, child.pidfd.as_fd()), number, status);
         if let Err(error) = given {
             end(child.pidfd.as_fd(), "a process whose seccomp listener nobody takes");
             return Err(error);

@@ -13,6 +13,7 @@ mod conduct;
 mod container;
 mod create;
 mod exec;
+mod hooks;
 mod namespaces;
 mod plan;
 mod probe;
@@ -31,6 +32,7 @@ pub use self::{
     container::Container,
     create::{CreateRequest, create},
     exec::ExecRequest,
+    hooks::run_poststop,
     namespaces::{PodNamespaces, PodNamespacesRequest, create_pod_namespaces, open_namespace, pin_netns, unpin_netns},
     probe::{probe_recursive_read_only, probe_user_namespaces},
     process::Process,

@@ -17,14 +17,14 @@ impl Facts {
         Self { version: spec.version().clone(), id: id.to_owned(), bundle, annotations: spec.annotations().clone() }
     }
 
-    /// The state of now. `pid` is that of the first process, as we see it.
+    /// The state of now. `pid` is that of the first process, as we see it; 0 when it has ended.
     pub(crate) fn state(&self, status: ContainerState, pid: i32) -> State {
         let mut state = State::default();
         state
             .set_version(self.version.clone())
             .set_id(self.id.clone())
             .set_status(status)
-            .set_pid(Some(pid))
+            .set_pid(Some(pid).filter(|pid| *pid > 0))
             .set_bundle(self.bundle.clone())
             .set_annotations(self.annotations.clone());
         state

@@ -19,7 +19,7 @@ mod sysctls;
 
 pub(crate) use self::{
     devices::plan_devices,
-    image::{explain_exec, program_name},
+    image::{explain_exec, hook_image, program_name},
     masks::plan_masks,
     mounts::{MountPlan, plan_mounts},
 };

@@ -1,4 +1,7 @@
-use std::os::fd::{OwnedFd, RawFd};
+use std::{
+    os::fd::{OwnedFd, RawFd},
+    path::Path,
+};
 
 use oci_spec::runtime::Process;
 use wharf_error::{Error, Result, ResultExt as _};
@@ -36,6 +39,8 @@ pub(crate) struct ProcessPlan<'a> {
     /// The user namespace that `identity` belongs to; none: the caller's.
     pub(crate) user: Option<&'a UserNamespace>,
     pub(crate) seccomp: Option<&'a Seccomp>,
+    /// What is executed, where that is another than the first argument.
+    pub(crate) program: Option<&'a Path>,
 }
 
 /// What [`ProcessPlan::become_user`] found out.
@@ -173,7 +178,7 @@ impl ProcessPlan<'_> {
     /// The exec. Just before it the filter is loaded, so that it sees as little of ours as can be: a profile is written
     /// for the container's program.
     pub(crate) fn execute(&self, became: &Became, program: &mut Program) -> Result<()> {
-        let image = image(self.process, &self.identity.home)?;
+        let image = image(self.process, &self.identity.home, self.program)?;
         if let Some(seccomp) = self.seccomp {
             program.step("look for the program", Op::Find(image.candidates.clone()));
             program.step("load the seccomp filter", Op::Filter(seccomp.filter()));

@@ -1,10 +1,9 @@
-use oci_spec::runtime::{Hooks, LinuxNamespaceType, Process, Spec};
+use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
 use wharf_error::{Error, Kind, Result};
 
 /// Refuses what this crate does not do, by the field's name: nothing that a specification asks for is left out silently.
 pub(crate) fn refuse_spec(spec: &Spec) -> Result<()> {
     let asked = |field: &str, asked: bool| if asked { Err(unsupported(field)) } else { Ok(()) };
-    asked("hooks", spec.hooks().as_ref().is_some_and(|hooks| *hooks != Hooks::default() && has_hooks(hooks)))?;
     asked("solaris", spec.solaris().is_some())?;
     asked("windows", spec.windows().is_some())?;
     asked("vm", spec.vm().is_some())?;
@@ -41,20 +40,6 @@ fn unsupported(field: &str) -> Error {
     Error::new(Kind::Unsupported, format!("{field} is not supported by this runtime"))
 }
 
-fn has_hooks(hooks: &Hooks) -> bool {
-    [
-        hooks.create_runtime(),
-        hooks.create_container(),
-        hooks.start_container(),
-        hooks.poststart(),
-        hooks.poststop(),
-        #[allow(deprecated, reason = "the runtime must see it to refuse it")]
-        hooks.prestart(),
-    ]
-    .into_iter()
-    .any(some_of)
-}
-
 fn some_of<T>(list: &Option<Vec<T>>) -> bool {
     list.as_ref().is_some_and(|list| !list.is_empty())
 }
@@ -84,8 +69,6 @@ mod tests {
         let process = |field: &str, value: serde_json::Value| serde_json::json!({ "process": { "user": { "uid": 0, "gid": 0 }, "cwd": "/", field: value } });
         let mapping = serde_json::json!([{ "hostID": 1000, "containerID": 0, "size": 1 }]);
         for (json, field) in [
-            (serde_json::json!({ "hooks": { "createRuntime": [{ "path": "/bin/x" }] } }), "hooks"),
-            (serde_json::json!({ "hooks": { "prestart": [{ "path": "/bin/x" }] } }), "hooks"),
             (serde_json::json!({ "uidMappings": mapping }), "uidMappings"),
             (serde_json::json!({ "linux": { "mountLabel": "system_u" } }), "linux.mountLabel"),
             (serde_json::json!({ "linux": { "namespaces": [{ "type": "time" }] } }), "linux.namespaces[time]"),
@@ -101,8 +84,6 @@ mod tests {
     #[test]
     fn what_asks_for_nothing_is_taken() {
         for json in [
-            serde_json::json!({ "hooks": {} }),
-            serde_json::json!({ "hooks": { "poststop": [] } }),
             serde_json::json!({ "linux": { "uidMappings": [], "mountLabel": "" } }),
             serde_json::json!({ "process": { "user": { "uid": 0, "gid": 0 }, "cwd": "/", "apparmorProfile": "" } }),
         ] {

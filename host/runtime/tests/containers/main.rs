@@ -6,6 +6,7 @@
 
 mod credentials;
 mod execs;
+mod hooks;
 mod hostile;
 mod life;
 mod mounts;

@@ -104,6 +104,9 @@ fn make(shim: &Shim, request: CreateTaskRequest, namespaces: &PodNamespaces) -> 
             Ok(()) => {}
             Err(error) => tracing::error!(container = request.id, %error, "something of it is left"),
         }
+        for failure in wharf_runtime::run_poststop(&request.id, &bundle, &spec) {
+            tracing::warn!(container = request.id, failure, "hook");
+        }
     }
     made
 }
@@ -169,7 +172,7 @@ fn in_cgroup(
     Ok(Made { parts, attached, master, pidfd })
 }
 
-fn read_spec(bundle: &Path) -> Result<Spec> {
+pub fn read_spec(bundle: &Path) -> Result<Spec> {
     let path = bundle.join("config.json");
     let json = std::fs::read(&path).step(|| format!("read {}", path.display()))?;
     serde_json::from_slice(&json).step_as(Kind::InvalidArgument, || format!("read {}", path.display()))
