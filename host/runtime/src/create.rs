@@ -21,8 +21,8 @@ use crate::{
     hooks::Hooks,
     namespaces::finish,
     plan::{
-        MountPlan, Namespaces, Prepared, ProcessPlan, c_string, plan_devices, plan_masks, plan_mounts, plan_names,
-        plan_sysctls, program_name, refuse_spec,
+        MountPlan, Namespaces, Prepared, ProcessPlan, c_string, mount_label, plan_devices, plan_masks, plan_mounts,
+        plan_names, plan_sysctls, program_name, refuse_spec,
     },
     seccomp::Seccomp,
     state::Facts,
@@ -64,7 +64,7 @@ pub struct CreateRequest<'a> {
 /// there until [`Container::start`]; when the caller dies before, so does it.
 ///
 /// The process is a child of the calling process, which reaps it (`waitid(P_PIDFD)`). On an error nothing of it is
-/// left and it has been reaped. What this crate does not do yet (AppArmor, SELinux)
+/// left and it has been reaped. What this crate does not do
 /// is refused with `Unsupported` and the field's name. Gives up after 30 seconds, naming the step.
 pub fn create(request: CreateRequest<'_>) -> Result<Container> {
     let id = request.id.to_owned();
@@ -106,7 +106,9 @@ fn make(request: CreateRequest<'_>) -> Result<Container> {
     inside.step("keep mounts inside", Op::SlaveMounts);
     inside.step("attach the root", Op::AttachRoot { at: place });
     let has_cgroup_namespace = has & libc::CLONE_NEWCGROUP != 0;
-    let mounts = MountPlan { root: root.as_fd(), user, has_cgroup_namespace, shared_memory };
+    let label = mount_label(spec)?;
+    let label = label.as_deref();
+    let mounts = MountPlan { root: root.as_fd(), user, has_cgroup_namespace, label, shared_memory };
     let late = plan_mounts(spec, mounts, &mut inside)?;
     plan_devices(spec, user, &mut inside)?;
     plan.make_directory(&mut inside)?;

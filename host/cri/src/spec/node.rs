@@ -4,6 +4,8 @@ use oci_spec::runtime::{Capabilities, Capability};
 use wharf_cgroups::{Controller, Hierarchies, Mode};
 use wharf_error::{Error, Result, ResultExt as _};
 
+use crate::apparmor;
+
 /// What this machine has, as far as a specification depends on it. Read once; it does not change while we run.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
@@ -21,6 +23,8 @@ pub(crate) struct Node {
     pub(crate) hugetlb: bool,
     /// Whether files carry SELinux labels here.
     pub(crate) selinux: bool,
+    /// Whether AppArmor confines processes here.
+    pub(crate) apparmor: bool,
     /// The lowest `oom_score_adj` that may be set, where the daemon lacks CAP_SYS_RESOURCE.
     pub(crate) oom_floor: Option<i64>,
 }
@@ -100,6 +104,7 @@ impl Node {
                 Path::new("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes").exists()
             },
             hugetlb: hierarchies.controllers().contains(&Controller::Hugetlb),
+            apparmor: apparmor::is_enabled(),
             selinux: Path::new("/sys/fs/selinux/enforce").exists(),
             oom_floor,
         })

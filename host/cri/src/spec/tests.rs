@@ -12,6 +12,7 @@ use wharf_shim_api::Namespace;
 
 use super::*;
 
+mod labels;
 mod seccomp;
 
 /// One container to be built, and the folders that it needs.
@@ -56,6 +57,7 @@ impl Case {
             swap: true,
             hugetlb: true,
             selinux: false,
+            apparmor: false,
             oom_floor: None,
         };
         Self { dir, config, pod_config, image, sandbox, node, target_pid: None }
@@ -488,12 +490,6 @@ fn what_is_not_implemented_is_refused_by_its_field() {
         change(&mut case);
         case.refused(Kind::Unsupported, field);
     };
-    let profile = |kind: i32| Some(SecurityProfile { profile_type: kind, localhost_ref: "x".into() });
-    refused("linux.security_context.apparmor", &|case| case.security().apparmor = profile(0));
-    refused("linux.security_context.apparmor", &|case| case.security().apparmor_profile = "localhost/x".into());
-    refused("selinux_options", &|case| {
-        case.security().selinux_options = Some(SeLinuxOption { level: "s0".into(), ..SeLinuxOption::default() });
-    });
     refused("CDI_devices[gpu]", &|case| {
         case.config.cdi_devices = vec![wharf_api::cri::CdiDevice { name: "gpu".into() }];
     });

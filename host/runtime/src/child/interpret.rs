@@ -1,4 +1,4 @@
-use std::sync::atomic::Ordering;
+use std::{ffi::CString, sync::atomic::Ordering};
 
 use wharf_seccomp::Filter;
 
@@ -115,6 +115,7 @@ impl Child {
             Op::RaiseLimit { resource, hard } => raise_limit(*resource, *hard)?,
             Op::Umask(mask) => sys::set_umask(*mask),
             Op::Directory { path, again } => self.directory(path, *again)?,
+            Op::Attribute { proc, files, value } => attribute(*proc, files, value)?,
             Op::Credentials(credentials) => credentials::apply(credentials)?,
             Op::NoNewPrivileges => sys::no_new_privileges()?,
             Op::CloseAll => close_all_but(&[self.channel]),
@@ -296,6 +297,25 @@ fn take_terminal(from: RawFd) -> Sys<()> {
 pub(super) fn become_terminal(terminal: RawFd) -> Sys<()> {
     sys::make_controlling(terminal)?;
     (0..3).try_for_each(|number| sys::duplicate(terminal, number))
+}
+
+fn attribute(proc: RawFd, files: &[CString], value: &[u8]) -> Result<(), Failure> {
+    let mut missing = Errno(libc::ENOENT);
+    for file in files {
+        match sys::open_in(proc, file, libc::O_WRONLY, libc::RESOLVE_BENEATH | libc::RESOLVE_NO_XDEV) {
+            Ok(file) => {
+                let file = Held(file);
+                return match sys::write(file.0, value) {
+                    Ok(_) => Ok(()),
+                    Err(Errno(libc::ENOENT)) => Err(Failure::new(libc::ENOENT, "the node has not loaded it")),
+                    Err(Errno(libc::EINVAL)) => Err(Failure::new(libc::EINVAL, "the node's policy does not know it")),
+                    Err(errno) => Err(errno.into()),
+                };
+            }
+            Err(errno) => missing = errno,
+        }
+    }
+    Err(missing.into())
 }
 
 fn raise_limit(resource: u32, hard: u64) -> Sys<()> {

@@ -87,6 +87,9 @@ pub(crate) enum Op {
     Umask(u32),
     /// The working directory. With `again`, where the one before was not allowed.
     Directory { path: CString, again: bool },
+    /// Writes a value to the first of these files below a procfs that is there: of the attributes that security modules
+    /// give the process at its next exec.
+    Attribute { proc: RawFd, files: Vec<CString>, value: Vec<u8> },
     /// User, groups and capabilities.
     Credentials(Credentials),
     /// No exec gives more from here on.

@@ -7,6 +7,7 @@ mod credentials;
 mod devices;
 mod idmap;
 mod image;
+mod labels;
 mod limits;
 mod masks;
 mod mount_options;
@@ -20,6 +21,7 @@ mod sysctls;
 pub(crate) use self::{
     devices::plan_devices,
     image::{explain_exec, hook_image, program_name},
+    labels::mount_label,
     masks::plan_masks,
     mounts::{MountPlan, plan_mounts},
 };

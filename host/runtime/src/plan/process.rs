@@ -10,6 +10,7 @@ use super::{
     c_string,
     credentials::credentials,
     image::image,
+    labels::plan_labels,
     limits::{plan_limits, plan_raises},
     strings::inside,
 };
@@ -164,6 +165,7 @@ impl ProcessPlan<'_> {
         }
         program.step("umask", Op::Umask(self.process.user().umask().unwrap_or(0o022) & 0o777));
         program.step(&chdir, Op::Directory { path: path.clone(), again: false });
+        plan_labels(self.process, program)?;
         // A limit on open files must not be met by what the container never sees, and raising one needs the root.
         program.step("close other files", Op::CloseAll);
         plan_limits(self.process.rlimits().as_deref().unwrap_or_default(), program)?;

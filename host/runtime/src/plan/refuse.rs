@@ -12,7 +12,6 @@ pub(crate) fn refuse_spec(spec: &Spec) -> Result<()> {
     asked("gidMappings", some_of(spec.gid_mappings()))?;
     if let Some(linux) = spec.linux() {
         asked("linux.netDevices", linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty()))?;
-        asked("linux.mountLabel", some_text(linux.mount_label()))?;
         asked("linux.intelRdt", linux.intel_rdt().is_some())?;
         asked("linux.memoryPolicy", linux.memory_policy().is_some())?;
         asked("linux.personality", linux.personality().is_some())?;
@@ -27,9 +26,6 @@ pub(crate) fn refuse_spec(spec: &Spec) -> Result<()> {
 /// The same for a process.
 pub(crate) fn refuse_process(process: &Process) -> Result<()> {
     let asked = |field: &str, asked: bool| if asked { Err(unsupported(field)) } else { Ok(()) };
-    let profile = process.apparmor_profile().as_deref();
-    asked("process.apparmorProfile", profile.is_some_and(|profile| !matches!(profile, "" | "unconfined")))?;
-    asked("process.selinuxLabel", some_text(process.selinux_label()))?;
     asked("process.ioPriority", process.io_priority().is_some())?;
     asked("process.scheduler", process.scheduler().is_some())?;
     asked("process.execCPUAffinity", process.exec_cpu_affinity().is_some())?;
@@ -70,11 +66,8 @@ mod tests {
         let mapping = serde_json::json!([{ "hostID": 1000, "containerID": 0, "size": 1 }]);
         for (json, field) in [
             (serde_json::json!({ "uidMappings": mapping }), "uidMappings"),
-            (serde_json::json!({ "linux": { "mountLabel": "system_u" } }), "linux.mountLabel"),
             (serde_json::json!({ "linux": { "namespaces": [{ "type": "time" }] } }), "linux.namespaces[time]"),
             (serde_json::json!({ "linux": { "personality": { "domain": "LINUX32" } } }), "linux.personality"),
-            (process("apparmorProfile", "docker-default".into()), "process.apparmorProfile"),
-            (process("selinuxLabel", "system_u".into()), "process.selinuxLabel"),
         ] {
             let refused = refusal(json.clone()).unwrap_or_else(|| panic!("{json} is not refused"));
             assert_eq!(refused, format!("{field} is not supported by this runtime"));
@@ -83,10 +76,7 @@ mod tests {
 
     #[test]
     fn what_asks_for_nothing_is_taken() {
-        for json in [
-            serde_json::json!({ "linux": { "uidMappings": [], "mountLabel": "" } }),
-            serde_json::json!({ "process": { "user": { "uid": 0, "gid": 0 }, "cwd": "/", "apparmorProfile": "" } }),
-        ] {
+        for json in [serde_json::json!({ "linux": { "uidMappings": [], "mountLabel": "" } })] {
             assert_eq!(refusal(json), None);
         }
     }

@@ -8,6 +8,7 @@ mod credentials;
 mod execs;
 mod hooks;
 mod hostile;
+mod labels;
 mod life;
 mod mounts;
 mod namespaces;

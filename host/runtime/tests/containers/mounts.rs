@@ -183,6 +183,7 @@ fn layers_lie_on_each_other_and_the_host_table_stays() {
     }
     lowers.push("lower".into());
     let root = RootMount {
+        label: None,
         kind: RootKind::Overlay { lowers, upper: None, work: None, volatile: false },
         beneath: sandbox.path().to_owned(),
     };
@@ -203,6 +204,7 @@ fn one_layer_alone_is_a_read_only_view() {
     let spec = serde_json::from_value(sandbox.spec(&["sh", "-c", "echo x > /file"])).unwrap();
     let (stdio, pipes) = crate::support::pipes();
     let root = RootMount {
+        label: None,
         kind: RootKind::Overlay { lowers: vec!["lower".into()], upper: None, work: None, volatile: false },
         beneath: sandbox.path().to_owned(),
     };

@@ -130,6 +130,7 @@ impl Sandbox {
     pub fn root(&self) -> RootMount {
         let _ = fs::remove_dir_all(self.path().join("work/work"));
         RootMount {
+            label: None,
             kind: RootKind::Overlay {
                 lowers: vec!["lower".into()],
                 upper: Some("upper".into()),
