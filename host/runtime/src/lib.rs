@@ -12,6 +12,7 @@ mod child;
 mod conduct;
 mod container;
 mod create;
+mod device_filter;
 mod exec;
 mod hooks;
 mod namespaces;
@@ -31,6 +32,7 @@ pub use self::{
     cgroup_join::CgroupJoin,
     container::Container,
     create::{CreateRequest, create},
+    device_filter::attach_device_filter,
     exec::ExecRequest,
     hooks::run_poststop,
     namespaces::{PodNamespaces, PodNamespacesRequest, create_pod_namespaces, open_namespace, pin_netns, unpin_netns},

@@ -11,6 +11,7 @@ mod events;
 mod exit;
 mod features;
 mod io;
+mod limits;
 mod logging;
 mod logs;
 mod memory;

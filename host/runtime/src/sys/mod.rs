@@ -6,6 +6,7 @@
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("the kernel's structs are laid out here as on 64 bits");
 
+mod bpf;
 mod confinement;
 mod files;
 mod messages;
@@ -22,6 +23,7 @@ use std::{
 pub(crate) use std::os::fd::RawFd;
 
 pub(crate) use self::{
+    bpf::{attach_device_filter, detach_device_filter, device_filters, load_device_filter, open_program},
     confinement::{load_filter, take_descriptor},
     files::{
         Stat, chown_at, close, close_range, duplicate, enter, exists, file_system, give, make_directory, make_link,

@@ -5,6 +5,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may end at once")]
 
 mod credentials;
+mod devices;
 mod execs;
 mod hooks;
 mod hostile;

@@ -22,6 +22,7 @@ use super::remove_container;
 use crate::{
     container::{Container, Parts, join},
     exit, io,
+    limits::set_limits,
     operation::blocking,
     process::{Process, StdioNames},
     record::ContainerRecord,
@@ -123,9 +124,7 @@ fn in_cgroup(
     cgroup: &Cgroup,
 ) -> Result<Made> {
     if let Some(resources) = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref()) {
-        for warning in cgroup.apply(resources)? {
-            tracing::warn!(container = request.id, warning, "limit");
-        }
+        set_limits(&request.id, cgroup, resources)?;
     }
     let stdio = StdioNames {
         stdin: request.stdin.clone(),
