@@ -42,6 +42,9 @@ pub struct Container {
     /// What the first process is made from, and its cgroup, for hooks that are run like it. Until the start.
     own: Mutex<Option<(Box<ProcessSpec>, Option<CgroupJoin>)>>,
     pub(crate) seccomp: Option<Seccomp>,
+    pub(crate) personality: Option<u32>,
+    /// What may be joined of it, beside its user namespace.
+    pub(crate) kinds: i32,
     /// Who it runs as, for execs as the same user.
     pub(crate) identity: Identity,
     pub(crate) user: User,
@@ -60,6 +63,8 @@ pub(crate) struct Description {
     pub(crate) program: String,
     pub(crate) late: Vec<(u32, String)>,
     pub(crate) seccomp: Option<Seccomp>,
+    pub(crate) personality: Option<u32>,
+    pub(crate) kinds: i32,
     pub(crate) identity: Identity,
     pub(crate) user: User,
     pub(crate) merge_image_groups: bool,
@@ -77,6 +82,8 @@ impl Container {
             program,
             late,
             seccomp,
+            personality,
+            kinds,
             identity,
             user,
             merge_image_groups,
@@ -96,6 +103,8 @@ impl Container {
             hooks,
             own: Mutex::new(own),
             seccomp,
+            personality,
+            kinds,
             identity,
             user,
             merge_image_groups,

@@ -21,8 +21,8 @@ use crate::{
     hooks::Hooks,
     namespaces::finish,
     plan::{
-        MountPlan, Namespaces, Prepared, ProcessPlan, c_string, mount_label, plan_devices, plan_masks, plan_mounts,
-        plan_names, plan_sysctls, program_name, refuse_spec,
+        MountPlan, Namespaces, Prepared, ProcessPlan, c_string, mount_label, personality, plan_devices, plan_masks,
+        plan_mounts, plan_names, plan_sysctls, program_name, refuse_spec,
     },
     seccomp::Seccomp,
     state::Facts,
@@ -87,7 +87,10 @@ fn make(request: CreateRequest<'_>) -> Result<Container> {
     let shared_memory = pod.shared_memory.as_ref().filter(|_| namespaces.is_pods(libc::CLONE_NEWIPC));
     let seccomp = Seccomp::of(spec)?;
     let (hooks, facts) = (Hooks::of(spec)?, Facts::new(id, bundle.to_owned(), spec));
-    let plan = ProcessPlan { process, identity: &identity, user, seccomp: seccomp.as_ref(), program: None };
+    let personality = personality(spec)?;
+    let seccomp_too = seccomp.as_ref();
+    let plan = ProcessPlan { process, identity: &identity, user, seccomp: seccomp_too, personality, program: None };
+    let kinds = if namespaces.has(libc::CLONE_NEWTIME) { ALL_BUT_USER | libc::CLONE_NEWTIME } else { ALL_BUT_USER };
     let place = place(bundle)?;
     let has = [libc::CLONE_NEWCGROUP, libc::CLONE_NEWNET, libc::CLONE_NEWIPC, libc::CLONE_NEWUTS]
         .into_iter()
@@ -190,6 +193,8 @@ fn make(request: CreateRequest<'_>) -> Result<Container> {
             program: name,
             late: program.late(),
             seccomp,
+            personality,
+            kinds,
             user: process.user().clone(),
             identity,
             merge_image_groups,

@@ -18,7 +18,7 @@ use crate::{
     conduct::{Goal, conduct, end},
     container::signal_process,
     create::join,
-    plan::{Prepared, ProcessPlan, program_name, refuse_process},
+    plan::{Prepared, ProcessPlan, exec_affinity, program_name, refuse_process},
     root::read_inside,
     seccomp::Seccomp,
     sys::{self, Sys},
@@ -66,7 +66,9 @@ pub(crate) fn exec_program(
     let identity = inside.identify(process)?;
     let user = container.user_namespace.as_deref();
     let seccomp = container.seccomp.as_ref();
-    let plan = ProcessPlan { process, identity: &identity, user, seccomp, program: path };
+    let plan =
+        ProcessPlan { process, identity: &identity, user, seccomp, personality: container.personality, program: path };
+    let affinity = exec_affinity(process)?;
 
     let mut terminal = None;
     let stdio = match Prepared::new(process, stdio)? {
@@ -79,12 +81,18 @@ pub(crate) fn exec_program(
     };
     let mut program = Program::default();
     plan.begin(&mut program);
+    if let Some(processors) = affinity.before {
+        program.step("process.execCPUAffinity.initial", Op::Affinity(processors));
+    }
     let born_in = join(cgroup, &mut program)?;
+    if let Some(processors) = affinity.after {
+        program.step("process.execCPUAffinity.final", Op::Affinity(processors));
+    }
     let (stdio, terminal_inside) = match user {
         None => (Some(stdio), None),
         Some(_) => (None, plan.outside(stdio, &mut program)?),
     };
-    let kinds = if user.is_some() { ALL_BUT_USER | libc::CLONE_NEWUSER } else { ALL_BUT_USER };
+    let kinds = if user.is_some() { container.kinds | libc::CLONE_NEWUSER } else { container.kinds };
     let pidfd = container.pidfd.try_clone().step(|| "duplicate the container's pidfd".into())?;
     let namespace = program.adopt(pidfd)?;
     program.step("join the container's namespaces", Op::Enter { namespace, kinds });

@@ -25,6 +25,7 @@ mod shared_memory;
 mod state;
 mod stdio;
 mod sys;
+mod time_namespace;
 mod user;
 mod user_namespace;
 

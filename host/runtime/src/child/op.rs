@@ -4,7 +4,7 @@ use wharf_seccomp::Filter;
 
 use crate::{
     TerminalSize,
-    sys::{Attributes, Limit, PointerList, RawFd},
+    sys::{Attributes, Limit, PointerList, RawFd, Schedule},
 };
 
 /// One step of a child. All of its fds, strings and bytes were made in the parent; a path without more is resolved
@@ -87,6 +87,14 @@ pub(crate) enum Op {
     Umask(u32),
     /// The working directory. With `again`, where the one before was not allowed.
     Directory { path: CString, again: bool },
+    /// Which processors it runs on, one bit each; those that its cgroup does not have do not count.
+    Affinity(Vec<u8>),
+    /// How it is scheduled.
+    Schedule(Schedule),
+    /// How what it reads and writes is scheduled: class and level, as the kernel packs them.
+    IoPriority(i32),
+    /// What kind of system it sees.
+    Personality(u32),
     /// Writes a value to the first of these files below a procfs that is there: of the attributes that security modules
     /// give the process at its next exec.
     Attribute { proc: RawFd, files: Vec<CString>, value: Vec<u8> },

@@ -15,6 +15,7 @@ mod mounts;
 mod namespaces;
 mod process;
 mod refuse;
+mod scheduling;
 mod strings;
 mod sysctls;
 
@@ -29,6 +30,7 @@ pub(crate) use self::{
     namespaces::{Namespaces, plan_names},
     process::{Prepared, ProcessPlan},
     refuse::{refuse_process, refuse_spec},
+    scheduling::{exec_affinity, personality},
     strings::c_string,
     sysctls::plan_sysctls,
 };

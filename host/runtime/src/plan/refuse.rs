@@ -1,4 +1,4 @@
-use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
+use oci_spec::runtime::{Process, Spec};
 use wharf_error::{Error, Kind, Result};
 
 /// Refuses what this crate does not do, by the field's name: nothing that a specification asks for is left out silently.
@@ -14,11 +14,6 @@ pub(crate) fn refuse_spec(spec: &Spec) -> Result<()> {
         asked("linux.netDevices", linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty()))?;
         asked("linux.intelRdt", linux.intel_rdt().is_some())?;
         asked("linux.memoryPolicy", linux.memory_policy().is_some())?;
-        asked("linux.personality", linux.personality().is_some())?;
-        asked("linux.timeOffsets", linux.time_offsets().as_ref().is_some_and(|offsets| !offsets.is_empty()))?;
-        for namespace in linux.namespaces().iter().flatten() {
-            asked("linux.namespaces[time]", namespace.typ() == LinuxNamespaceType::Time)?;
-        }
     }
     spec.process().as_ref().map_or(Ok(()), refuse_process)
 }
@@ -26,9 +21,6 @@ pub(crate) fn refuse_spec(spec: &Spec) -> Result<()> {
 /// The same for a process.
 pub(crate) fn refuse_process(process: &Process) -> Result<()> {
     let asked = |field: &str, asked: bool| if asked { Err(unsupported(field)) } else { Ok(()) };
-    asked("process.ioPriority", process.io_priority().is_some())?;
-    asked("process.scheduler", process.scheduler().is_some())?;
-    asked("process.execCPUAffinity", process.exec_cpu_affinity().is_some())?;
     asked("process.commandLine", some_text(process.command_line()))
 }
 
@@ -66,8 +58,13 @@ mod tests {
         let mapping = serde_json::json!([{ "hostID": 1000, "containerID": 0, "size": 1 }]);
         for (json, field) in [
             (serde_json::json!({ "uidMappings": mapping }), "uidMappings"),
-            (serde_json::json!({ "linux": { "namespaces": [{ "type": "time" }] } }), "linux.namespaces[time]"),
-            (serde_json::json!({ "linux": { "personality": { "domain": "LINUX32" } } }), "linux.personality"),
+            (
+                serde_json::json!({ "linux": { "memoryPolicy": { "mode": "MPOL_DEFAULT", "nodes": "0" } } }),
+                "linux.memoryPolicy",
+            ),
+            (serde_json::json!({ "linux": { "intelRdt": {} } }), "linux.intelRdt"),
+            (serde_json::json!({ "linux": { "netDevices": { "eth0": { "name": "x" } } } }), "linux.netDevices"),
+            (process("commandLine", "x".into()), "process.commandLine"),
         ] {
             let refused = refusal(json.clone()).unwrap_or_else(|| panic!("{json} is not refused"));
             assert_eq!(refused, format!("{field} is not supported by this runtime"));

@@ -13,6 +13,7 @@ mod messages;
 mod mounts;
 mod network;
 mod processes;
+mod scheduling;
 mod terminals;
 
 use std::{
@@ -42,6 +43,7 @@ pub(crate) use self::{
         set_capabilities, set_domain_name, set_effective_user, set_file_user, set_group, set_groups, set_host_name,
         set_signal_mask, set_user,
     },
+    scheduling::{Schedule, set_affinity, set_io_priority, set_personality, set_schedule},
     terminals::{make_controlling, open_peer, resize, unlock},
 };
 

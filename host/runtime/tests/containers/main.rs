@@ -13,6 +13,7 @@ mod labels;
 mod life;
 mod mounts;
 mod namespaces;
+mod scheduling;
 mod seccomp;
 mod support;
 mod terminals;
