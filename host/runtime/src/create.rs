@@ -4,7 +4,7 @@ use std::{
         fd::{AsFd as _, BorrowedFd, OwnedFd},
         unix::fs::DirBuilderExt as _,
     },
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -21,8 +21,8 @@ use crate::{
     hooks::Hooks,
     namespaces::finish,
     plan::{
-        MountPlan, Namespaces, Prepared, ProcessPlan, c_string, mount_label, personality, plan_devices, plan_masks,
-        plan_mounts, plan_names, plan_sysctls, program_name, refuse_spec,
+        MountPlan, Namespaces, Prepared, ProcessPlan, c_string, mount_label, personality, plan_devices, plan_folders,
+        plan_masks, plan_mounts, plan_names, plan_sysctls, program_name, refuse_spec,
     },
     seccomp::Seccomp,
     state::Facts,
@@ -56,6 +56,8 @@ pub struct CreateRequest<'a> {
     pub cgroup: Option<CgroupJoin>,
     /// Whether the groups that `/etc/group` lists for the user named by `username` are added (CRI's `Merge`).
     pub merge_image_groups: bool,
+    /// Folders that are made in the root where they are missing, before anything is mounted.
+    pub folders: &'a [PathBuf],
     /// Where its first process reads and writes.
     pub stdio: ProcessStdio,
 }
@@ -72,8 +74,18 @@ pub fn create(request: CreateRequest<'_>) -> Result<Container> {
 }
 
 fn make(request: CreateRequest<'_>) -> Result<Container> {
-    let CreateRequest { id, bundle, spec, root, namespaces, user_namespace, cgroup, merge_image_groups, stdio } =
-        request;
+    let CreateRequest {
+        id,
+        bundle,
+        spec,
+        root,
+        namespaces,
+        user_namespace,
+        cgroup,
+        merge_image_groups,
+        folders,
+        stdio,
+    } = request;
     refuse_spec(spec)?;
     let Some(process) = spec.process() else {
         return Err(Error::invalid("the specification has no process"));
@@ -108,6 +120,7 @@ fn make(request: CreateRequest<'_>) -> Result<Container> {
     inside.step("umask", Op::Umask(0));
     inside.step("keep mounts inside", Op::SlaveMounts);
     inside.step("attach the root", Op::AttachRoot { at: place });
+    plan_folders(folders, &mut inside)?;
     let has_cgroup_namespace = has & libc::CLONE_NEWCGROUP != 0;
     let label = mount_label(spec)?;
     let label = label.as_deref();

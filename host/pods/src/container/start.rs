@@ -69,6 +69,7 @@ impl Inner {
             mounts: &mounts,
             volatile: self.config.volatile,
             idmapped: pod.row().sandbox.user_namespace.is_some(),
+            folders: &container.volumes,
             terminal: container.tty,
             stdin,
             stdout: log.clone(),

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxResources, Process};
 use wharf_error::{Error, Result, ResultExt as _};
@@ -28,6 +28,8 @@ pub(crate) struct NewTask<'a> {
     pub(crate) volatile: bool,
     /// Whether the root is mounted for the pod's user namespace.
     pub(crate) idmapped: bool,
+    /// Folders that are made in it where they are missing.
+    pub(crate) folders: &'a [PathBuf],
     pub(crate) terminal: bool,
     pub(crate) stdin: Stdio,
     pub(crate) stdout: Stdio,
@@ -73,6 +75,7 @@ impl Shim {
             root: Some(new.mounts.root.clone()),
             volatile: new.volatile,
             idmapped_root: new.idmapped,
+            folders: new.folders.to_vec(),
             ..Default::default()
         };
         let mount = |mount: &wharf_snapshots::Mount| Mount {

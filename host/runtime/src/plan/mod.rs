@@ -5,6 +5,7 @@ mod cgroup_mounts;
 mod copy_up;
 mod credentials;
 mod devices;
+mod folders;
 mod idmap;
 mod image;
 mod labels;
@@ -21,6 +22,7 @@ mod sysctls;
 
 pub(crate) use self::{
     devices::plan_devices,
+    folders::plan_folders,
     image::{explain_exec, hook_image, program_name},
     labels::mount_label,
     masks::plan_masks,

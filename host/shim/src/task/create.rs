@@ -153,6 +153,7 @@ fn in_cgroup(
         user_namespace: user,
         cgroup: Some(join(cgroup)?),
         merge_image_groups: !options.strict_groups,
+        folders: &options.folders,
         stdio: files,
     })?;
     for warning in runtime.warnings() {
