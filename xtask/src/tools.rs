@@ -5,7 +5,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use wharf_testkit::{Crictl, DockerRegistry, cache_dir, in_ci};
+use wharf_testkit::{Crictl, DockerRegistry, cache_dir, in_ci, unpacked_package};
 
 use crate::{
     guest::machine_tools,
@@ -49,6 +49,8 @@ pub fn for_tests() -> Result<()> {
     wasm_target()?;
     missing("crictl", "the end-to-end tests", crictl().map(drop))?;
     missing("docker-registry", "tests that pull from a registry of others", DockerRegistry::find().map(drop))?;
+    let apparmor = unpacked_package("apparmor").map(drop);
+    missing("apparmor_parser", "tests of AppArmor profiles", apparmor)?;
     // Installed in CI, and for whoever asks for the guest: others may not want a QEMU, and its tests say they are skipped.
     if in_ci() { machine_tools().map(drop) } else { Ok(()) }
 }
