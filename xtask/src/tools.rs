@@ -4,7 +4,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use wharf_testkit::{CniPlugins, Crictl, DockerRegistry, in_ci};
+use wharf_testkit::{CniPlugins, Crictl, DockerRegistry, in_ci, unpacked_package};
 
 use crate::{
     go_tools::{CRI_TOOLS_VERSION, build_crictl},
@@ -48,6 +48,8 @@ pub fn for_tests() -> Result<()> {
     missing("crictl", "the end-to-end tests", crictl().map(drop))?;
     missing("docker-registry", "tests that pull from a registry of others", DockerRegistry::find().map(drop))?;
     missing("a network plugin", "tests of pod networks", CniPlugins::find().map(drop))?;
+    let apparmor = unpacked_package("apparmor").map(drop);
+    missing("apparmor_parser", "tests of AppArmor profiles", apparmor)?;
     // Installed in CI, and for whoever asks for the guest: others may not want a QEMU, and its tests say they are skipped.
     if in_ci() { machine_tools().map(drop) } else { Ok(()) }
 }

@@ -5,6 +5,7 @@
 //! Every RPC runs under a request id of its own (`serve`); what is not served yet answers `Unimplemented` by name.
 #![forbid(unsafe_code)]
 
+mod apparmor;
 mod config;
 mod filter;
 mod image;

@@ -26,6 +26,8 @@ const BURIAL: Duration = Duration::from_secs(2);
 pub(crate) enum Goal {
     /// It waits before its exec.
     Ready,
+    /// It waits for its seccomp listener to be taken.
+    Listener,
     /// It has executed its program.
     Executed,
 }
@@ -37,6 +39,8 @@ pub(crate) struct Conducted {
     pub(crate) pidfd: OwnedFd,
     pub(crate) channel: Channel,
     pub(crate) terminal: Option<OwnedFd>,
+    /// The number of its seccomp listener, where that is the goal.
+    pub(crate) listener: Option<i32>,
     pub(crate) warnings: Vec<String>,
 }
 
@@ -49,8 +53,30 @@ pub(crate) fn conduct(
     deadline: Instant,
     name: &str,
 ) -> Result<Conducted> {
+    let forks = program.steps.iter().any(|op| matches!(op, Op::Fork { .. }));
+    conduct_from(program, spawned, goal, deadline, name, forks)
+}
+
+/// `forks`: whether it is still to leave its work to another.
+fn conduct_from(
+    program: &Program,
+    spawned: Spawned,
+    goal: Goal,
+    deadline: Instant,
+    name: &str,
+    forks: bool,
+) -> Result<Conducted> {
     let Spawned { pid, pidfd, channel } = spawned;
-    let mut run = Run { program, name, first: (pid, pidfd), second: None, terminal: None, warnings: Vec::new() };
+    let mut run = Run {
+        program,
+        name,
+        forks,
+        first: (pid, pidfd),
+        second: None,
+        terminal: None,
+        listener: None,
+        warnings: Vec::new(),
+    };
     match run.listen(&channel, goal, deadline) {
         Ok(()) => {
             let (pid, pidfd) = match run.second {
@@ -61,7 +87,8 @@ pub(crate) fn conduct(
                 }
                 None => run.first,
             };
-            Ok(Conducted { pid, pidfd, channel, terminal: run.terminal, warnings: run.warnings })
+            let Run { terminal, listener, warnings, .. } = run;
+            Ok(Conducted { pid, pidfd, channel, terminal, listener, warnings })
         }
         Err(error) => {
             run.end();
@@ -73,12 +100,12 @@ pub(crate) fn conduct(
 impl Conducted {
     /// Lets a child that waits go on, and listens until it has reached its next goal, as [`conduct`] does.
     pub(crate) fn go_on(self, program: &Program, goal: Goal, deadline: Instant, name: &str) -> Result<Self> {
-        let Self { pid, pidfd, channel, terminal, mut warnings } = self;
+        let Self { pid, pidfd, channel, terminal, mut warnings, .. } = self;
         if let Err(error) = channel.release() {
             end(pidfd.as_fd(), "a child that is gone");
             return Err(error).step(|| "let the process go on".into());
         }
-        let mut next = conduct(program, Spawned { pid, pidfd, channel }, goal, deadline, name)?;
+        let mut next = conduct_from(program, Spawned { pid, pidfd, channel }, goal, deadline, name, false)?;
         warnings.append(&mut next.warnings);
         Ok(Self { terminal: next.terminal.or(terminal), warnings, ..next })
     }
@@ -109,19 +136,31 @@ pub(crate) fn bury(pidfd: BorrowedFd<'_>, what: &str, patience: Duration) -> Opt
     }
 }
 
+/// Why a step failed.
+pub(crate) fn explain_step(name: &str, errno: i32, text: &str) -> Error {
+    let what = if text.is_empty() { name.to_owned() } else { format!("{name}: {text}") };
+    let kind = match errno {
+        libc::ENOSPC | libc::ENOMEM | libc::EDQUOT | libc::EAGAIN | libc::EMFILE | libc::ENFILE => Kind::Exhausted,
+        libc::EROFS | libc::ENOENT | libc::ELOOP | libc::ENOTDIR | libc::EACCES => Kind::FailedPrecondition,
+        _ => Kind::Internal,
+    };
+    Error::new(kind, what).because(io::Error::from_raw_os_error(errno))
+}
+
 struct Run<'a> {
     program: &'a Program,
     name: &'a str,
+    forks: bool,
     first: (i32, OwnedFd),
     /// The one that goes on after a fork.
     second: Option<(i32, OwnedFd)>,
     terminal: Option<OwnedFd>,
+    listener: Option<i32>,
     warnings: Vec<String>,
 }
 
 impl Run<'_> {
     fn listen(&mut self, channel: &Channel, goal: Goal, deadline: Instant) -> Result<()> {
-        let forks = self.program.steps.iter().any(|op| matches!(op, Op::Fork { .. }));
         let mut ready = false;
         loop {
             match channel.receive(deadline).map_err(|error| self.name_step(error))? {
@@ -130,10 +169,17 @@ impl Run<'_> {
                 Message::Terminal(master) => self.terminal = Some(master),
                 Message::Forked { pid, pidfd } => self.second = self.second.take().or(Some((pid, pidfd))),
                 Message::Ready => ready = true,
-                Message::Closed if goal == Goal::Executed && (self.second.is_some() || !forks) => return Ok(()),
+                Message::Listener(number) => self.listener = Some(number),
+                Message::Closed if goal == Goal::Executed && (self.second.is_some() || !self.forks) => return Ok(()),
                 Message::Closed => return Err(self.explain_end()),
             }
-            if ready && goal == Goal::Ready {
+            // Who goes on was told before.
+            let reached = match goal {
+                Goal::Ready => ready,
+                Goal::Listener => self.listener.is_some(),
+                Goal::Executed => false,
+            };
+            if reached {
                 return Ok(());
             }
         }
@@ -150,14 +196,7 @@ impl Run<'_> {
         if let Some(Op::Execute(_)) = op {
             return explain_exec(self.name, errno, value);
         }
-        let name = self.program.name(step);
-        let what = if text.is_empty() { name.to_owned() } else { format!("{name}: {text}") };
-        let kind = match errno {
-            libc::ENOSPC | libc::ENOMEM | libc::EDQUOT | libc::EAGAIN | libc::EMFILE | libc::ENFILE => Kind::Exhausted,
-            libc::EROFS | libc::ENOENT | libc::ELOOP | libc::ENOTDIR | libc::EACCES => Kind::FailedPrecondition,
-            _ => Kind::Internal,
-        };
-        Error::new(kind, what).because(io::Error::from_raw_os_error(errno))
+        explain_step(self.program.name(step), errno, &text)
     }
 
     /// The child's end was closed and it said nothing: something killed it.

@@ -1,19 +1,22 @@
 use std::{
     io,
     os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use oci_spec::runtime::User;
+use oci_spec::runtime::{ContainerState, Process as ProcessSpec, User};
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use crate::{
-    ExecRequest, Process, UserNamespace,
+    CgroupJoin, ExecRequest, Process, UserNamespace,
     child::{Channel, Message},
-    conduct::Conducted,
+    conduct::{Conducted, explain_step},
     exec::exec,
+    hooks::{Hooks, Own},
     plan::explain_exec,
+    seccomp::{Of, Seccomp},
+    state::Facts,
     sys::{self, Errno},
     user::Identity,
 };
@@ -32,6 +35,16 @@ pub struct Container {
     terminal: Option<OwnedFd>,
     warnings: Vec<String>,
     program: String,
+    /// The steps that are left at the start, by their numbers.
+    late: Vec<(u32, String)>,
+    facts: Facts,
+    hooks: Hooks,
+    /// What the first process is made from, and its cgroup, for hooks that are run like it. Until the start.
+    own: Mutex<Option<(Box<ProcessSpec>, Option<CgroupJoin>)>>,
+    pub(crate) seccomp: Option<Seccomp>,
+    pub(crate) personality: Option<u32>,
+    /// What may be joined of it, beside its user namespace.
+    pub(crate) kinds: i32,
     /// Who it runs as, for execs as the same user.
     pub(crate) identity: Identity,
     pub(crate) user: User,
@@ -43,8 +56,15 @@ pub struct Container {
 #[derive(Debug)]
 pub(crate) struct Description {
     pub(crate) id: String,
+    pub(crate) facts: Facts,
+    pub(crate) hooks: Hooks,
+    pub(crate) own: Option<(Box<ProcessSpec>, Option<CgroupJoin>)>,
     pub(crate) warnings: Vec<String>,
     pub(crate) program: String,
+    pub(crate) late: Vec<(u32, String)>,
+    pub(crate) seccomp: Option<Seccomp>,
+    pub(crate) personality: Option<u32>,
+    pub(crate) kinds: i32,
     pub(crate) identity: Identity,
     pub(crate) user: User,
     pub(crate) merge_image_groups: bool,
@@ -53,7 +73,22 @@ pub(crate) struct Description {
 
 impl Container {
     pub(crate) fn new(child: Conducted, rest: Description) -> Self {
-        let Description { id, mut warnings, program, identity, user, merge_image_groups, user_namespace } = rest;
+        let Description {
+            id,
+            facts,
+            hooks,
+            own,
+            mut warnings,
+            program,
+            late,
+            seccomp,
+            personality,
+            kinds,
+            identity,
+            user,
+            merge_image_groups,
+            user_namespace,
+        } = rest;
         warnings.extend(child.warnings);
         Self {
             id,
@@ -63,6 +98,13 @@ impl Container {
             terminal: child.terminal,
             warnings,
             program,
+            late,
+            facts,
+            hooks,
+            own: Mutex::new(own),
+            seccomp,
+            personality,
+            kinds,
             identity,
             user,
             merge_image_groups,
@@ -92,10 +134,17 @@ impl Container {
 
     /// Lets the process exec its program, and returns when it has. A program that cannot be executed is an error with
     /// runc's words (`exec: "foo": executable file not found in $PATH`); the process then exits with 127 (not found)
-    /// or 126, and the caller reaps it. A second start is `FailedPrecondition`. Gives up after 30 seconds, leaving the
-    /// process as it is.
+    /// or 126, and the caller reaps it. A startContainer hook that fails leaves the program unstarted, a poststart hook
+    /// that fails ends it; both are errors. A second start is `FailedPrecondition`. Gives up after 30 seconds
+    /// beside the hooks', leaving the process as it is.
     pub fn start(&self) -> Result<()> {
         self.begin().step(|| format!("container {}", self.id))
+    }
+
+    /// Runs the poststop hooks, once everything of the container is gone. What failed is told, one sentence each. Each
+    /// hook is given its own time, two minutes where it names none.
+    pub fn run_poststop(&self) -> Vec<String> {
+        self.hooks.stopped(&self.facts)
     }
 
     /// Sends a signal to the first process; `NotFound` when it has ended.
@@ -110,19 +159,52 @@ impl Container {
     }
 
     fn begin(&self) -> Result<()> {
-        let channel = self.channel.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(channel) = channel else {
             return Err(Error::new(Kind::FailedPrecondition, "it was started before"));
         };
+        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((process, cgroup)) = own {
+            // On an error the process hears that nobody listens any more, and ends.
+            self.hooks.start(self, &self.facts, Own { process: &process, cgroup: cgroup.as_ref() })?;
+        }
         let ended = || Error::new(Kind::FailedPrecondition, "it ended before it was started");
         channel.release().map_err(|_| ended())?;
         let deadline = Instant::now() + START_DEADLINE;
         loop {
             match channel.receive(deadline).step(|| format!("exec: {:?}", self.program))? {
-                Message::Closed => return Ok(()),
-                Message::Failed { errno, value, .. } => return Err(explain_exec(&self.program, errno, value)),
+                Message::Closed => return self.started(),
+                // On an error it hears that nobody listens any more, and ends.
+                Message::Listener(number) => {
+                    self.announce((self.pid, self.pidfd.as_fd()), number, ContainerState::Created)?;
+                    channel.release().map_err(|_| ended())?;
+                }
+                Message::Failed { step, errno, value, text } => return Err(self.explain(step, errno, value, &text)),
                 _ => {}
             }
+        }
+    }
+
+    /// What a hook does not allow to have started is ended.
+    fn started(&self) -> Result<()> {
+        self.hooks.started(&self.facts, self.pid).inspect_err(|_| {
+            // That it has ended already is as good.
+            let _ = sys::send_signal(self.pidfd.as_raw_fd(), libc::SIGKILL);
+        })
+    }
+
+    /// Gives the seccomp listener of one of its processes to its agent.
+    pub(crate) fn announce(&self, process: (i32, BorrowedFd<'_>), number: i32, status: ContainerState) -> Result<()> {
+        match &self.seccomp {
+            Some(seccomp) => seccomp.announce(process, number, &self.facts, Of { status, pid: self.pid }),
+            None => Err(Error::internal("a seccomp listener was made without a filter")),
+        }
+    }
+
+    fn explain(&self, step: u32, errno: i32, value: i32, text: &str) -> Error {
+        match self.late.iter().find(|(number, _)| *number == step) {
+            Some((_, name)) => explain_step(name, errno, text),
+            None => explain_exec(&self.program, errno, value),
         }
     }
 }

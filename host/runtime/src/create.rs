@@ -2,7 +2,7 @@ use std::{
     collections::BTreeMap,
     fs,
     os::{
-        fd::{AsFd as _, OwnedFd},
+        fd::{AsFd as _, BorrowedFd, OwnedFd},
         unix::fs::DirBuilderExt as _,
     },
     path::{Path, PathBuf},
@@ -19,11 +19,14 @@ use crate::{
     conduct::{Conducted, Goal, conduct, end},
     container::Description,
     exec::ALL_BUT_USER,
+    hooks::Hooks,
     namespaces::finish,
     plan::{
-        MountPlan, Namespaces, Prepared, ProcessPlan, c_string, plan_devices, plan_masks, plan_mounts, plan_names,
-        plan_sysctls, program_name, refuse_spec,
+        MountPlan, Namespaces, Prepared, ProcessPlan, c_string, mount_label, personality, plan_devices, plan_folders,
+        plan_masks, plan_mounts, plan_names, plan_sysctls, program_name, refuse_spec,
     },
+    seccomp::Seccomp,
+    state::Facts,
     user::{Accounts, Identity, LARGEST_ACCOUNTS, identify},
 };
 
@@ -56,6 +59,8 @@ pub struct CreateRequest<'a> {
     pub cgroup: Option<CgroupJoin>,
     /// Whether the groups that `/etc/group` lists for the user named by `username` are added (CRI's `Merge`).
     pub merge_image_groups: bool,
+    /// Folders that are made in the root where they are missing, before anything is mounted.
+    pub folders: &'a [PathBuf],
     /// Where its first process reads and writes.
     pub stdio: ProcessStdio,
 }
@@ -64,7 +69,7 @@ pub struct CreateRequest<'a> {
 /// there until [`Container::start`]; when the caller dies before, so does it.
 ///
 /// The process is a child of the calling process, which reaps it (`waitid(P_PIDFD)`). On an error nothing of it is
-/// left and it has been reaped. What this crate does not do yet (seccomp, AppArmor, SELinux, hooks)
+/// left and it has been reaped. What this crate does not do
 /// is refused with `Unsupported` and the field's name. Gives up after 30 seconds, naming the step.
 pub fn create(request: CreateRequest<'_>) -> Result<Container> {
     let id = request.id.to_owned();
@@ -82,6 +87,7 @@ fn make(request: CreateRequest<'_>) -> Result<Container> {
         user_namespace,
         cgroup,
         merge_image_groups,
+        folders,
         stdio,
     } = request;
     refuse_spec(spec)?;
@@ -95,7 +101,12 @@ fn make(request: CreateRequest<'_>) -> Result<Container> {
     let pod = namespaces;
     let namespaces = Namespaces::of(spec, pod)?;
     let shared_memory = pod.shared_memory.as_ref().filter(|_| namespaces.is_pods(libc::CLONE_NEWIPC));
-    let plan = ProcessPlan { process, identity: &identity, user };
+    let seccomp = Seccomp::of(spec)?;
+    let (hooks, facts) = (Hooks::of(spec)?, Facts::new(id, bundle.to_owned(), spec));
+    let personality = personality(spec)?;
+    let seccomp_too = seccomp.as_ref();
+    let plan = ProcessPlan { process, identity: &identity, user, seccomp: seccomp_too, personality, program: None };
+    let kinds = if namespaces.has(libc::CLONE_NEWTIME) { ALL_BUT_USER | libc::CLONE_NEWTIME } else { ALL_BUT_USER };
     let place = place(bundle)?;
     let has = [libc::CLONE_NEWCGROUP, libc::CLONE_NEWNET, libc::CLONE_NEWIPC, libc::CLONE_NEWUTS]
         .into_iter()
@@ -113,13 +124,17 @@ fn make(request: CreateRequest<'_>) -> Result<Container> {
     inside.step("umask", Op::Umask(0));
     inside.step("keep mounts inside", Op::SlaveMounts);
     inside.step("attach the root", Op::AttachRoot { at: place });
+    plan_folders(folders, &mut inside)?;
     let has_cgroup_namespace = has & libc::CLONE_NEWCGROUP != 0;
-    let mounts = MountPlan { root: root.as_fd(), sources: &sources, user, has_cgroup_namespace, shared_memory };
+    let label = mount_label(spec)?;
+    let label = label.as_deref();
+    let mounts = MountPlan { root: root.as_fd(), sources: &sources, user, has_cgroup_namespace, label, shared_memory };
     let late = plan_mounts(spec, mounts, &mut inside)?;
     plan_devices(spec, user, &mut inside)?;
     plan.make_directory(&mut inside)?;
 
     plan.begin(&mut program);
+    let own_cgroup = cgroup.as_ref().filter(|_| hooks.at_start()).map(CgroupJoin::try_clone).transpose()?;
     let cgroup_too = cgroup.as_ref().filter(|_| user.is_some()).map(CgroupJoin::try_clone).transpose()?;
     let born_in = join(cgroup, &mut program)?;
     match stdio {
@@ -144,13 +159,16 @@ fn make(request: CreateRequest<'_>) -> Result<Container> {
     if spec.root().as_ref().and_then(|root| root.readonly()) == Some(true) {
         inside.step("make the root read-only", Op::ReadonlyRoot);
     }
+    if hooks.at_create() {
+        inside.step("wait for the hooks", Op::Ready);
+    }
     inside.step("change the root", Op::Pivot);
     inside.root = Some(inside.adopt(root.into_mount())?);
 
     plan_root_propagation(spec, &mut after)?;
-    let warnings = plan.become_user(&mut after)?;
+    let became = plan.become_user(&mut after)?;
     after.step("wait for the start", Op::Ready);
-    plan.execute(&mut after)?;
+    plan.execute(&became, &mut after)?;
 
     let name = program_name(process);
     let deadline = Instant::now() + DEADLINE;
@@ -158,16 +176,18 @@ fn make(request: CreateRequest<'_>) -> Result<Container> {
         None => {
             program.append(inside);
             program.append(after);
-            conduct(&program, spawn(&program, flags, born_in)?, Goal::Ready, deadline, &name)?
+            let child = conduct(&program, spawn(&program, flags, born_in)?, Goal::Ready, deadline, &name)?;
+            let (pid, pidfd) = (child.pid, child.pidfd.try_clone().step(|| "duplicate a pidfd".into())?);
+            past_hooks(&hooks, &facts, (pid, pidfd.as_fd()), child, &program, &name)?
         }
         Some(user) => {
             program.step("wait for the root", Op::Ready);
             program.step("take the mounts for its own", Op::OwnMounts);
             program.append(after);
             let waiting = conduct(&program, spawn(&program, flags, born_in)?, Goal::Ready, deadline, &name)?;
-            match build_for(&waiting, user, inside, cgroup_too, deadline) {
+            match build_for(&waiting, user, inside, cgroup_too, &hooks, &facts) {
                 Ok((terminal, more)) => {
-                    let mut child = waiting.go_on(&program, Goal::Ready, deadline, &name)?;
+                    let mut child = waiting.go_on(&program, Goal::Ready, Instant::now() + DEADLINE, &name)?;
                     child.terminal = terminal;
                     child.warnings.extend(more);
                     child
@@ -183,8 +203,15 @@ fn make(request: CreateRequest<'_>) -> Result<Container> {
         child,
         Description {
             id: id.to_owned(),
-            warnings,
+            facts,
+            own: hooks.at_start().then(|| (Box::new(process.clone()), own_cgroup)),
+            hooks,
+            warnings: became.warnings,
             program: name,
+            late: program.late(),
+            seccomp,
+            personality,
+            kinds,
             user: process.user().clone(),
             identity,
             merge_image_groups,
@@ -200,7 +227,8 @@ fn build_for(
     user: &UserNamespace,
     inside: Program,
     cgroup: Option<CgroupJoin>,
-    deadline: Instant,
+    hooks: &Hooks,
+    facts: &Facts,
 ) -> Result<(Option<OwnedFd>, Vec<String>)> {
     let (uid, gid) = user.root()?;
     let mut program = Program::default();
@@ -214,10 +242,32 @@ fn build_for(
     program.append(inside);
     program.step("say that the root is there", Op::Ready);
     program.step("end", Op::Exit);
-    let mut builder = conduct(&program, spawn(&program, 0, born_in)?, Goal::Ready, deadline, "")?;
+    let builder = conduct(&program, spawn(&program, 0, born_in)?, Goal::Ready, Instant::now() + DEADLINE, "")?;
+    let of = (waiting.pid, waiting.pidfd.as_fd());
+    let mut builder = past_hooks(hooks, facts, of, builder, &program, "")?;
     let made = (builder.terminal.take(), std::mem::take(&mut builder.warnings));
     finish(builder);
     Ok(made)
+}
+
+/// Runs the hooks of the creation while the one that puts the root together waits, and lets that go on to its next wait.
+/// `of` is the container's process.
+fn past_hooks(
+    hooks: &Hooks,
+    facts: &Facts,
+    of: (i32, BorrowedFd<'_>),
+    waiting: Conducted,
+    program: &Program,
+    name: &str,
+) -> Result<Conducted> {
+    if !hooks.at_create() {
+        return Ok(waiting);
+    }
+    if let Err(error) = hooks.create(facts, of.0, of.1) {
+        end(waiting.pidfd.as_fd(), "a process whose hooks failed");
+        return Err(error);
+    }
+    waiting.go_on(program, Goal::Ready, Instant::now() + DEADLINE, name)
 }
 
 /// Both or neither.

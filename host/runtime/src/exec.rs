@@ -9,17 +9,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use oci_spec::runtime::Process as ProcessSpec;
+use oci_spec::runtime::{ContainerState, Process as ProcessSpec};
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use crate::{
     CgroupJoin, Container, Process, ProcessStdio, TerminalSize,
     child::{Op, Program, spawn},
-    conduct::{Goal, conduct},
+    conduct::{Goal, conduct, end},
     container::signal_process,
     create::join,
-    plan::{Prepared, ProcessPlan, program_name, refuse_process},
+    plan::{Prepared, ProcessPlan, exec_affinity, program_name, refuse_process},
     root::read_inside,
+    seccomp::Seccomp,
     sys::{self, Sys},
     user::{Accounts, Identity, LARGEST_ACCOUNTS, identify},
 };
@@ -46,14 +47,28 @@ pub struct ExecRequest<'a> {
     pub cgroup: Option<CgroupJoin>,
 }
 
-/// The helper joins the cgroup and, in one call, all namespaces; the process that it clones is ours (`CLONE_PARENT`).
+/// A further process of a running container.
 pub(crate) fn exec(container: &Container, request: ExecRequest<'_>) -> Result<Process> {
+    exec_program(container, request, None, ContainerState::Running)
+}
+
+/// The helper joins the cgroup and, in one call, all namespaces; the process that it clones is ours (`CLONE_PARENT`).
+/// `path` where what is executed is another than the first argument.
+pub(crate) fn exec_program(
+    container: &Container,
+    request: ExecRequest<'_>,
+    path: Option<&Path>,
+    status: ContainerState,
+) -> Result<Process> {
     let ExecRequest { process, stdio, cgroup } = request;
     refuse_process(process)?;
     let inside = Inside { container };
     let identity = inside.identify(process)?;
     let user = container.user_namespace.as_deref();
-    let plan = ProcessPlan { process, identity: &identity, user };
+    let seccomp = container.seccomp.as_ref();
+    let plan =
+        ProcessPlan { process, identity: &identity, user, seccomp, personality: container.personality, program: path };
+    let affinity = exec_affinity(process)?;
 
     let mut terminal = None;
     let stdio = match Prepared::new(process, stdio)? {
@@ -66,12 +81,18 @@ pub(crate) fn exec(container: &Container, request: ExecRequest<'_>) -> Result<Pr
     };
     let mut program = Program::default();
     plan.begin(&mut program);
+    if let Some(processors) = affinity.before {
+        program.step("process.execCPUAffinity.initial", Op::Affinity(processors));
+    }
     let born_in = join(cgroup, &mut program)?;
+    if let Some(processors) = affinity.after {
+        program.step("process.execCPUAffinity.final", Op::Affinity(processors));
+    }
     let (stdio, terminal_inside) = match user {
         None => (Some(stdio), None),
         Some(_) => (None, plan.outside(stdio, &mut program)?),
     };
-    let kinds = if user.is_some() { ALL_BUT_USER | libc::CLONE_NEWUSER } else { ALL_BUT_USER };
+    let kinds = if user.is_some() { container.kinds | libc::CLONE_NEWUSER } else { container.kinds };
     let pidfd = container.pidfd.try_clone().step(|| "duplicate the container's pidfd".into())?;
     let namespace = program.adopt(pidfd)?;
     program.step("join the container's namespaces", Op::Enter { namespace, kinds });
@@ -83,11 +104,22 @@ pub(crate) fn exec(container: &Container, request: ExecRequest<'_>) -> Result<Pr
     if let Some(terminal) = terminal_inside {
         program.step("make the terminal the controlling one", Op::Control { terminal });
     }
-    let mut warnings = plan.become_user(&mut program)?;
-    plan.execute(&mut program)?;
+    let became = plan.become_user(&mut program)?;
+    plan.execute(&became, &mut program)?;
 
-    let child = spawn(&program, 0, born_in)?;
-    let child = conduct(&program, child, Goal::Executed, Instant::now() + DEADLINE, &program_name(process))?;
+    let deadline = Instant::now() + DEADLINE;
+    let name = path.map_or_else(|| program_name(process), |path| path.to_string_lossy().into_owned());
+    let goal = if seccomp.is_some_and(Seccomp::notifies) { Goal::Listener } else { Goal::Executed };
+    let mut child = conduct(&program, spawn(&program, 0, born_in)?, goal, deadline, &name)?;
+    if let Some(number) = child.listener {
+        let given = container.announce((child.pid, child.pidfd.as_fd()), number, status);
+        if let Err(error) = given {
+            end(child.pidfd.as_fd(), "a process whose seccomp listener nobody takes");
+            return Err(error);
+        }
+        child = child.go_on(&program, Goal::Executed, deadline, &name)?;
+    }
+    let mut warnings = became.warnings;
     warnings.extend(child.warnings);
     Ok(Process { pid: child.pid, pidfd: child.pidfd, terminal, warnings })
 }

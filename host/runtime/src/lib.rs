@@ -12,15 +12,20 @@ mod child;
 mod conduct;
 mod container;
 mod create;
+mod device_filter;
 mod exec;
+mod hooks;
 mod namespaces;
 mod plan;
 mod probe;
 mod process;
 mod root;
+mod seccomp;
 mod shared_memory;
+mod state;
 mod stdio;
 mod sys;
+mod time_namespace;
 mod user;
 mod user_namespace;
 
@@ -28,7 +33,9 @@ pub use self::{
     cgroup_join::CgroupJoin,
     container::Container,
     create::{CreateRequest, create},
+    device_filter::attach_device_filter,
     exec::ExecRequest,
+    hooks::run_poststop,
     namespaces::{PodNamespaces, PodNamespacesRequest, create_pod_namespaces, open_namespace, pin_netns, unpin_netns},
     probe::{probe_recursive_read_only, probe_user_namespaces},
     process::Process,

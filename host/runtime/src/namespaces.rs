@@ -117,7 +117,7 @@ fn make_inside(
 }
 
 /// Runs a child to the end of its program, and looks at it there.
-fn run<T>(mut program: Program, flags: u64, look: impl FnOnce(i32) -> Result<T>) -> Result<T> {
+pub(crate) fn run<T>(mut program: Program, flags: u64, look: impl FnOnce(i32) -> Result<T>) -> Result<T> {
     program.step("wait until they are open", Op::Ready);
     program.step("end", Op::Exit);
     let child = spawn(&program, flags, None)?;

@@ -31,6 +31,7 @@ pub fn probe_user_namespaces(folder: &Path) -> Result<()> {
         fs::create_dir(&path).step(|| format!("make {}", path.display()))?;
     }
     let root = RootMount {
+        label: None,
         kind: RootKind::Overlay {
             lowers: vec!["lower".into()],
             upper: Some("layer/fs".into()),

@@ -126,6 +126,17 @@ impl Architecture {
         }
     }
 
+    /// The word for it in a profile.
+    pub(crate) fn word(self) -> Arch {
+        match self {
+            Self::X86_64 => Arch::ScmpArchX86_64,
+            Self::X86 => Arch::ScmpArchX86,
+            Self::X32 => Arch::ScmpArchX32,
+            Self::Aarch64 => Arch::ScmpArchAarch64,
+            Self::Arm => Arch::ScmpArchArm,
+        }
+    }
+
     /// What a kernel of this architecture also serves, to be listed beside it in a profile.
     pub(crate) fn with_others(self) -> &'static [Arch] {
         match self {

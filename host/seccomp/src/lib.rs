@@ -1,4 +1,5 @@
-//! From a seccomp profile as the OCI runtime specification writes it to a filter program as the kernel runs it.
+//! From a seccomp profile as the OCI runtime specification, or Docker, writes it to a filter program as the kernel runs
+//! it.
 //!
 //! Nothing here talks to the kernel: the same profile gives the same program on every machine of an architecture. What
 //! libseccomp and runc's use of it do with a profile is done the same way (which rule wins, what an unknown name means,
@@ -15,6 +16,7 @@ mod code;
 mod compile;
 mod conditions;
 mod default;
+mod file;
 #[cfg(test)]
 mod interpreter;
 mod rules;
@@ -23,4 +25,5 @@ pub use self::{
     architecture::Architecture,
     compile::{Filter, compile},
     default::default_profile,
+    file::{Circumstances, parse},
 };

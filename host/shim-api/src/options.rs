@@ -81,6 +81,8 @@ pub struct CreateOptions {
     pub idmapped_root: bool,
     /// Do not add the groups that the image's `/etc/group` gives the user (CRI's policy `Strict`).
     pub strict_groups: bool,
+    /// Folders that the root has, made where they are missing: the volumes that the image declares.
+    pub folders: Vec<PathBuf>,
     /// Sources of bind mounts of the specification that are no paths: other images.
     pub image_mounts: Vec<ImageMount>,
 }

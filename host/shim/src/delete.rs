@@ -14,7 +14,7 @@ use rustix::{
 };
 use wharf_cgroups::Hierarchies;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
-use wharf_runtime::unpin_netns;
+use wharf_runtime::{run_poststop, unpin_netns};
 use wharf_shim_api::{ExitRecord, task::DeleteResponse, timestamp};
 
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
     logs::now_nanos,
     record::{ContainerRecord, Record},
     start::{lock, socket_of},
+    task::read_spec,
 };
 
 /// How long each cgroup may take to be empty after its processes were killed.
@@ -54,8 +55,8 @@ pub fn clean_locked(bundle: &Path, id: &str) -> Result<()> {
     let record = Record::read(bundle)?;
     if !record.containers.is_empty() || record.cgroup_parent.is_some() {
         let hierarchies = Hierarchies::detect()?;
-        for container in record.containers.values() {
-            done = done.and(end_container(&hierarchies, container));
+        for (id, container) in &record.containers {
+            done = done.and(end_container(&hierarchies, id, container));
         }
         if let Some(parent) = &record.cgroup_parent {
             done = done.and(end_cgroup(&hierarchies, parent));
@@ -89,8 +90,14 @@ fn end_shim(bundle: &Path, id: &str) -> Result<()> {
     }
 }
 
-fn end_container(hierarchies: &Hierarchies, container: &ContainerRecord) -> Result<()> {
+fn end_container(hierarchies: &Hierarchies, id: &str, container: &ContainerRecord) -> Result<()> {
     end_cgroup(hierarchies, &container.cgroup)?;
+    // Without its specification nobody knows what was to be run at its end.
+    if let Ok(spec) = read_spec(&container.bundle) {
+        for failure in run_poststop(id, &container.bundle, &spec) {
+            tracing::warn!(container = id, failure, "hook");
+        }
+    }
     if container.bundle.is_dir() && ExitRecord::read(&container.bundle)?.is_none() {
         ExitRecord { exit_code: KILLED, exited_at_ns: now_nanos(), oom: false }.write(&container.bundle)?;
     }

@@ -12,6 +12,7 @@ mod exit;
 mod features;
 mod image_mounts;
 mod io;
+mod limits;
 mod logging;
 mod logs;
 mod memory;

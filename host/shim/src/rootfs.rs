@@ -29,7 +29,8 @@ pub fn root_of(mounts: &[Mount], options: &CreateOptions, spec: &Spec, bundle: &
             lowers.iter().chain(upper).chain(work).try_for_each(|path| check(path))?;
         }
     }
-    Ok(RootMount { kind, beneath })
+    let label = spec.linux().as_ref().and_then(|linux| linux.mount_label().clone());
+    Ok(RootMount { kind, label: label.filter(|label| !label.is_empty()), beneath })
 }
 
 /// Lets a volatile overlay be mounted on an upper that was mounted so before.
@@ -67,7 +68,9 @@ fn kind_of(mount: &Mount, volatile: bool) -> Result<RootKind> {
 
 fn overlay(options: &[String], mut volatile: bool) -> Result<RootKind> {
     let (mut lowers, mut upper, mut work) = (Vec::new(), None, None);
-    for option in options.iter().flat_map(|option| split(option, ',')) {
+    // The label is the specification's, which containerd writes down here too: it has commas of its own.
+    let options = options.iter().filter(|option| !option.starts_with("context="));
+    for option in options.flat_map(|option| split(option, ',')) {
         match option.split_once('=') {
             Some(("lowerdir", list)) => lowers = split(list, ':').map(|path| unescape(&path)).collect(),
             Some(("upperdir", path)) => upper = Some(unescape(path)),
@@ -147,6 +150,7 @@ mod tests {
                 r"lowerdir=/layers/2/fs:/layers/a\:b/fs",
                 "upperdir=/layers/3/fs,workdir=/layers/3/work",
                 "volatile",
+                r#"context="system_u:object_r:container_file_t:s0:c1,c2""#,
             ],
         ));
         let RootKind::Overlay { lowers, upper, work, volatile } = found.unwrap().kind else { panic!("no overlay") };

@@ -1,7 +1,7 @@
 use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType};
 use wharf_error::{Error, Result};
 
-use crate::{Cgroup, Controller};
+use crate::{Cgroup, Controller, Mode};
 
 /// What every container may do even when all devices are denied, as the OCI specification has it: make
 /// any node, and use the default devices (null, zero, full, random, urandom, tty, console, ptmx, pts).
@@ -18,12 +18,12 @@ pub(super) const ALWAYS: [&str; 10] = [
     "c 136:* rwm",
 ];
 
-/// In the order of the rules, for a later one overrides. v2 needs an eBPF program for it ([`Cgroup::device_filter`]); as
-/// long as nobody attaches one: a warning.
+/// In the order of the rules, for a later one overrides. v2 needs an eBPF program for it, which is the caller's to
+/// attach ([`Cgroup::device_filter`]); where there is neither: a warning.
 pub fn apply(cgroup: &Cgroup, rules: &[LinuxDeviceCgroup], warnings: &mut Vec<String>) -> Result<()> {
     let denies = rules.iter().any(|rule| !rule.allow());
     let Some(slot) = cgroup.slot(Controller::Devices) else {
-        if denies {
+        if denies && cgroup.mode() != Mode::V2 {
             warnings.push("device rules are not enforced: no devices controller of cgroup v1".into());
         }
         return Ok(());

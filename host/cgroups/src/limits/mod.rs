@@ -21,7 +21,8 @@ impl Cgroup {
     /// running container.
     ///
     /// A limit on memory, processors or processes that this node cannot enforce is an error
-    /// (`Unsupported`), one on anything else a warning in the result: text for a log or an event.
+    /// (`Unsupported`), one on anything else a warning in the result: text for a log or an event. Device rules of v2 are
+    /// not set here: [`Cgroup::device_filter`] makes the program that does it.
     pub fn apply(&self, resources: &LinuxResources) -> Result<Vec<String>> {
         let mut warnings = Vec::new();
         let mut set = || -> Result<()> {

@@ -4,6 +4,7 @@
 //! dropped: a container that asked for a profile must not run without it.
 
 mod annotations;
+mod apparmor;
 mod capabilities;
 mod devices;
 mod env;
@@ -14,6 +15,8 @@ mod process;
 mod propagation;
 mod refuse;
 mod resources;
+mod seccomp;
+mod selinux;
 mod user;
 mod user_namespace;
 
@@ -84,6 +87,8 @@ pub(crate) fn build(input: &Input<'_>) -> Result<Spec> {
     }
     let mounts = mounts::build(input)?;
     let devices = devices::build(input)?;
+    let process = process::build(input)?;
+    let labels = selinux::build(input)?;
 
     let mut linux = Linux::default();
     linux
@@ -92,6 +97,8 @@ pub(crate) fn build(input: &Input<'_>) -> Result<Spec> {
         .set_resources(Some(resources::build(input, devices.rules)))
         .set_devices(Some(devices.nodes).filter(|nodes| !nodes.is_empty()))
         .set_rootfs_propagation(mounts.root_propagation)
+        .set_mount_label(labels.map(|labels| labels.files))
+        .set_seccomp(seccomp::build(input, process.capabilities().as_ref())?)
         .set_masked_paths(Some(masked(input)))
         .set_readonly_paths(Some(readonly(input)));
 
@@ -108,7 +115,7 @@ pub(crate) fn build(input: &Input<'_>) -> Result<Spec> {
     spec.set_version(OCI_VERSION.into())
         .set_root(Some(root))
         .set_hostname(None)
-        .set_process(Some(process::build(input)?))
+        .set_process(Some(process))
         .set_mounts(Some(mounts.list))
         .set_annotations(Some(annotations::build(input)))
         .set_linux(Some(linux));

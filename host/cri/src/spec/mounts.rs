@@ -96,7 +96,7 @@ fn own(input: &Input<'_>) -> Vec<Asked> {
     own
 }
 
-/// The volumes that the image declares are folders of its own root, with what the image put there. Only where that
+/// The volumes that the image declares are folders of its own root, made where the image has none. Only where that
 /// root is read-only they must be something else: memory that begins with a copy of what the image put there, for nothing
 /// of theirs outlives the container anyway.
 fn image_volumes(input: &Input<'_>) -> Vec<Mount> {

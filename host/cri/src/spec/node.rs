@@ -4,9 +4,13 @@ use oci_spec::runtime::{Capabilities, Capability};
 use wharf_cgroups::{Controller, Hierarchies, Mode};
 use wharf_error::{Error, Result, ResultExt as _};
 
+use crate::apparmor;
+
 /// What this machine has, as far as a specification depends on it. Read once; it does not change while we run.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
+    /// The kernel's release.
+    pub(crate) kernel: String,
     /// Its name: the pod's, where a pod has none of its own.
     pub(crate) hostname: String,
     /// What a privileged container gets: all that the daemon itself has.
@@ -19,6 +23,8 @@ pub(crate) struct Node {
     pub(crate) hugetlb: bool,
     /// Whether files carry SELinux labels here.
     pub(crate) selinux: bool,
+    /// Whether AppArmor confines processes here.
+    pub(crate) apparmor: bool,
     /// The lowest `oom_score_adj` that may be set, where the daemon lacks CAP_SYS_RESOURCE.
     pub(crate) oom_floor: Option<i64>,
 }
@@ -88,6 +94,7 @@ impl Node {
             Some(read("/proc/self/oom_score_adj")?.trim().parse().step(|| "read /proc/self/oom_score_adj".into())?)
         };
         Ok(Self {
+            kernel: read("/proc/sys/kernel/osrelease")?.trim().to_owned(),
             hostname: read("/proc/sys/kernel/hostname")?.trim().to_owned(),
             capabilities,
             unified,
@@ -97,6 +104,7 @@ impl Node {
                 Path::new("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes").exists()
             },
             hugetlb: hierarchies.controllers().contains(&Controller::Hugetlb),
+            apparmor: apparmor::is_enabled(),
             selinux: Path::new("/sys/fs/selinux/enforce").exists(),
             oom_floor,
         })

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use oci_spec::runtime::Process;
 use wharf_error::{Error, Result};
 
-use super::{Input, capabilities, env, resources, user};
+use super::{Input, apparmor, capabilities, env, resources, selinux, user};
 
 pub(super) fn build(input: &Input<'_>) -> Result<Process> {
     let mut process = Process::default();
@@ -16,6 +16,8 @@ pub(super) fn build(input: &Input<'_>) -> Result<Process> {
         .set_capabilities(Some(capabilities::build(input)?))
         // The shim's own limits are inherited: the node's owner sets them.
         .set_rlimits(None)
+        .set_apparmor_profile(apparmor::build(input)?)
+        .set_selinux_label(selinux::build(input)?.map(|labels| labels.process))
         .set_no_new_privileges(Some(input.security().no_new_privs))
         .set_oom_score_adj(resources::oom_score_adj(input)?);
     Ok(process)

@@ -1,6 +1,6 @@
 //! What is not implemented, by the field that asks for it.
 
-use wharf_api::cri::{PodSandboxConfig, SeLinuxOption, SecurityProfile, security_profile::ProfileType};
+use wharf_api::cri::PodSandboxConfig;
 use wharf_error::{Error, Kind, Result};
 
 use super::Input;
@@ -10,8 +10,7 @@ pub(crate) fn refuse_pod(config: &PodSandboxConfig) -> Result<()> {
     if config.windows.is_some() {
         return Err(unsupported("windows"));
     }
-    let Some(security) = config.linux.as_ref().and_then(|linux| linux.security_context.as_ref()) else { return Ok(()) };
-    refuse_selinux(security.selinux_options.as_ref())
+    Ok(())
 }
 
 pub(super) fn refuse_container(input: &Input<'_>) -> Result<()> {
@@ -27,13 +26,6 @@ pub(super) fn refuse_container(input: &Input<'_>) -> Result<()> {
             "linux.resources.unified: this node has control groups of version 1",
         ));
     }
-    let security = input.security();
-    refuse_selinux(security.selinux_options.as_ref())?;
-    // A privileged container is confined by no profile, whatever is written beside.
-    if !security.privileged {
-        refuse_profile("seccomp", security.seccomp.as_ref(), &security.seccomp_profile_path)?;
-        refuse_profile("apparmor", security.apparmor.as_ref(), &security.apparmor_profile)?;
-    }
     Ok(())
 }
 
@@ -46,24 +38,6 @@ fn refuse_mounts(input: &Input<'_>) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn refuse_selinux(options: Option<&SeLinuxOption>) -> Result<()> {
-    match options {
-        Some(options) if *options != SeLinuxOption::default() => {
-            Err(unsupported("linux.security_context.selinux_options"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// `old` is the deprecated field that says the same by a word.
-fn refuse_profile(field: &str, profile: Option<&SecurityProfile>, old: &str) -> Result<()> {
-    let confined = match profile {
-        Some(profile) => profile.profile_type != i32::from(ProfileType::Unconfined),
-        None => !matches!(old, "" | "unconfined"),
-    };
-    if confined { Err(unsupported(&format!("linux.security_context.{field}"))) } else { Ok(()) }
 }
 
 fn unsupported(field: &str) -> Error {

@@ -1,3 +1,5 @@
+use std::sync::Once;
+
 use oci_spec::runtime::{LinuxCpu, LinuxDeviceCgroup, LinuxHugepageLimit, LinuxMemory, LinuxResources};
 use wharf_api::cri::{HugepageLimit, LinuxContainerResources};
 use wharf_error::{Error, Result};
@@ -71,7 +73,11 @@ pub(super) fn oom_score_adj(input: &Input<'_>) -> Result<Option<i32>> {
     }
     let set = input.node.oom_floor.map_or(wanted, |floor| wanted.max(floor));
     if set != wanted {
-        tracing::warn!(wanted, set, "oom_score_adj cannot be lowered: the daemon lacks CAP_SYS_RESOURCE");
+        // The same for every container of this node: once is enough.
+        static TOLD: Once = Once::new();
+        TOLD.call_once(|| {
+            tracing::warn!(wanted, set, "oom_score_adj cannot be lowered: the daemon lacks CAP_SYS_RESOURCE");
+        });
     }
     Ok(i32::try_from(set).ok())
 }

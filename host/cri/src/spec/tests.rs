@@ -12,6 +12,9 @@ use wharf_shim_api::Namespace;
 
 use super::*;
 
+mod labels;
+mod seccomp;
+
 /// One container to be built, and the folders that it needs.
 struct Case {
     dir: tempfile::TempDir,
@@ -48,12 +51,14 @@ impl Case {
         let sandbox =
             SandboxOptions { hostname: "pod-host".into(), pid: Namespace::Container, ..SandboxOptions::default() };
         let node = Node {
+            kernel: "6.1.0".into(),
             hostname: "node-1".into(),
             capabilities: Capabilities::from([Capability::Chown, Capability::SysAdmin]),
             unified: false,
             swap: true,
             hugetlb: true,
             selinux: false,
+            apparmor: false,
             oom_floor: None,
         };
         Self { dir, config, pod_config, image, sandbox, node, target_pid: None, image_volumes: BTreeMap::new() }
@@ -488,17 +493,6 @@ fn what_is_not_implemented_is_refused_by_its_field() {
         change(&mut case);
         case.refused(Kind::Unsupported, field);
     };
-    let profile = |kind: i32| Some(SecurityProfile { profile_type: kind, localhost_ref: "x".into() });
-    refused("linux.security_context.seccomp", &|case| case.security().seccomp = profile(0));
-    refused("linux.security_context.seccomp", &|case| case.security().seccomp = profile(2));
-    refused("linux.security_context.seccomp", &|case| {
-        case.security().seccomp_profile_path = "runtime/default".into();
-    });
-    refused("linux.security_context.apparmor", &|case| case.security().apparmor = profile(0));
-    refused("linux.security_context.apparmor", &|case| case.security().apparmor_profile = "localhost/x".into());
-    refused("selinux_options", &|case| {
-        case.security().selinux_options = Some(SeLinuxOption { level: "s0".into(), ..SeLinuxOption::default() });
-    });
     refused("mounts[/v].selinux_relabel", &|case| {
         case.node.selinux = true;
         case.bind("v", "/v").selinux_relabel = true;
@@ -508,14 +502,6 @@ fn what_is_not_implemented_is_refused_by_its_field() {
             Some(AskedCapabilities { add_ambient_capabilities: words(&["CHOWN"]), ..AskedCapabilities::default() });
     });
     refused("windows", &|case| case.config.windows = Some(wharf_api::cri::WindowsContainerConfig::default()));
-}
-
-#[test]
-fn a_privileged_container_is_confined_by_no_profile() {
-    let mut case = Case::new();
-    case.privileged();
-    case.security().seccomp = Some(SecurityProfile::default());
-    assert!(case.build().unwrap().linux().as_ref().unwrap().seccomp().is_none());
 }
 
 #[test]

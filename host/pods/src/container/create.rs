@@ -1,7 +1,14 @@
-use std::{collections::BTreeMap, fs, os::unix::fs::DirBuilderExt as _, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use oci_spec::runtime::Spec;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
+use wharf_images::Image;
 
 use super::{Container, ContainerRequest, NewContainer, record::Stage, volumes};
 use crate::{
@@ -68,6 +75,7 @@ impl Inner {
             annotations: request.annotations,
             image_ref: request.image_ref,
             image_id: request.image.id.clone(),
+            volumes: volumes(&request.image),
             log_path: request.log_path,
             stdin: request.stdin,
             stdin_once: request.stdin_once,
@@ -148,6 +156,15 @@ fn already_there(container: &Container, request: &ContainerRequest, key: &str) -
     }
     Err(Error::new(Kind::AlreadyExists, format!("{key} exists already: {}", container.id))
         .hint("remove it first, or raise the attempt"))
+}
+
+/// The volumes that an image declares. What can be no folder of a root is no reason not to run it.
+fn volumes(image: &Image) -> Vec<PathBuf> {
+    let declared = image.config.config().as_ref().and_then(|config| config.volumes().clone()).unwrap_or_default();
+    let mut paths: Vec<PathBuf> = declared.iter().map(|path| Path::new(path).components().collect()).collect();
+    paths.retain(|path| path.is_absolute() && path.parent().is_some());
+    paths.sort();
+    paths
 }
 
 fn make_bundle(bundle: &Path) -> Result<()> {

@@ -72,6 +72,7 @@ impl Inner {
             volatile: self.config.volatile,
             idmapped: pod.row().sandbox.user_namespace.is_some(),
             strict_groups: container.strict_groups,
+            folders: &container.volumes,
             terminal: container.tty,
             stdin,
             stdout: log.clone(),

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxResources, Process};
 use wharf_error::{Error, Result, ResultExt as _};
@@ -30,6 +30,8 @@ pub(crate) struct NewTask<'a> {
     /// Whether the root is mounted for the pod's user namespace.
     pub(crate) idmapped: bool,
     pub(crate) strict_groups: bool,
+    /// Folders that are made in it where they are missing.
+    pub(crate) folders: &'a [PathBuf],
     pub(crate) terminal: bool,
     pub(crate) stdin: Stdio,
     pub(crate) stdout: Stdio,
@@ -77,6 +79,7 @@ impl Shim {
             idmapped_root: new.idmapped,
             strict_groups: new.strict_groups,
             image_mounts: new.image_mounts.clone(),
+            folders: new.folders.to_vec(),
         };
         let mount = |mount: &wharf_snapshots::Mount| Mount {
             type_: mount.type_.clone(),

@@ -33,6 +33,8 @@ pub(crate) enum Message {
     Forked { pid: i32, pidfd: OwnedFd },
     /// The terminal's master.
     Terminal(OwnedFd),
+    /// A seccomp filter's listener has this number there. It waits for [`Channel::release`].
+    Listener(i32),
     /// It has executed its program, or ended.
     Closed,
 }
@@ -122,6 +124,7 @@ fn parse(bytes: &[u8], fd: Option<OwnedFd>, sender: Option<Pid>) -> Result<Optio
         }
         _ if tag == Tag::Ready as u32 => Some(Message::Ready),
         _ if tag == Tag::Forked as u32 => fd.map(|pidfd| Message::Forked { pid: value, pidfd }),
+        _ if tag == Tag::Listener as u32 => Some(Message::Listener(value)),
         _ if tag == Tag::Terminal as u32 => fd.map(Message::Terminal),
         _ if tag == Tag::Here as u32 => match sender {
             // A child of ours that nobody else reaps: the number is its own.

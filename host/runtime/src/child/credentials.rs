@@ -12,7 +12,8 @@ pub(super) fn apply(credentials: &Credentials) -> Sys<()> {
     sys::set_group(credentials.gid)?;
     sys::set_user(credentials.uid)?;
     sys::keep_capabilities(false)?;
-    sys::set_capabilities(credentials.effective, credentials.permitted, credentials.inheritable)?;
+    let (sets, lent) = (&credentials.sets, credentials.lent);
+    sys::set_capabilities(sets.effective | lent, sets.permitted | lent, sets.inheritable)?;
     sys::clear_ambient()?;
     for capability in &credentials.ambient {
         sys::raise_ambient(*capability)?;

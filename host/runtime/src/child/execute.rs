@@ -1,13 +1,11 @@
 use super::{ExecImage, report::Failure};
-use crate::sys::{self, Errno, Sys};
+use crate::sys::{self, Errno};
 
-/// Executes the first candidate that can be. Returns only the reason why none could, with the candidate's number.
-pub(super) fn execute(image: &ExecImage) -> Failure {
-    if let Err(errno) = unblock() {
-        return errno.into();
-    }
+/// Executes the first candidate that can be, from this one on. Returns only the reason why none could, with the
+/// candidate's number.
+pub(super) fn execute(image: &ExecImage, first: usize) -> Failure {
     let mut denied = None;
-    for (candidate, number) in image.candidates.iter().zip(0..) {
+    for (candidate, number) in image.candidates.iter().zip(0..).skip(first) {
         let errno = sys::execute(candidate, &image.arguments, &image.environment);
         let failure = Failure { value: number, ..errno.into() };
         match errno {
@@ -26,8 +24,4 @@ pub(super) fn execute(image: &ExecImage) -> Failure {
         }
     }
     denied.unwrap_or_else(|| Errno(libc::ENOENT).into())
-}
-
-fn unblock() -> Sys<()> {
-    sys::set_signal_mask(0).map(drop)
 }

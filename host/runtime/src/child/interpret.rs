@@ -1,4 +1,6 @@
-use std::sync::atomic::Ordering;
+use std::{ffi::CString, sync::atomic::Ordering};
+
+use wharf_seccomp::Filter;
 
 use super::{
     Op, Program, credentials, execute, mounts,
@@ -24,6 +26,8 @@ pub(super) struct Child {
     files_as: Option<(u32, u32)>,
     /// Whether the working directory has to be tried again as the user.
     directory_denied: bool,
+    /// The first program to try; nothing but it is asked of a filter.
+    first: Option<usize>,
 }
 
 /// Ends the process, should anything unwind: no code of the parent's may run in its copy.
@@ -47,6 +51,7 @@ pub(super) fn run(program: &Program, keep: &[RawFd], channel: RawFd) -> ! {
         proc: -1,
         files_as: None,
         directory_denied: false,
+        first: None,
     };
     close_all_but(keep);
     for op in &program.steps {
@@ -110,11 +115,30 @@ impl Child {
             Op::RaiseLimit { resource, hard } => raise_limit(*resource, *hard)?,
             Op::Umask(mask) => sys::set_umask(*mask),
             Op::Directory { path, again } => self.directory(path, *again)?,
+            Op::Affinity(processors) => sys::set_affinity(processors)?,
+            Op::Schedule(schedule) => sys::set_schedule(schedule)?,
+            Op::IoPriority(priority) => sys::set_io_priority(*priority)?,
+            Op::Personality(domain) => sys::set_personality(*domain)?,
+            Op::Attribute { proc, files, value } => attribute(*proc, files, value)?,
             Op::Credentials(credentials) => credentials::apply(credentials)?,
             Op::NoNewPrivileges => sys::no_new_privileges()?,
             Op::CloseAll => close_all_but(&[self.channel]),
-            Op::Ready => self.ready(),
-            Op::Execute(image) => return Err(execute::execute(image)),
+            Op::Ready => {
+                send(self.channel, Tag::Ready, self.step, Errno(0).into(), None);
+                self.wait();
+            }
+            Op::Find(candidates) => {
+                self.first = Some(candidates.iter().position(|path| sys::exists(path)).unwrap_or(0));
+                sys::set_signal_mask(0)?;
+            }
+            Op::Filter(filter) => self.filter(filter)?,
+            Op::Capabilities(sets) => sys::set_capabilities(sets.effective, sets.permitted, sets.inheritable)?,
+            Op::Execute(image) => {
+                if self.first.is_none() {
+                    sys::set_signal_mask(0)?;
+                }
+                return Err(execute::execute(image, self.first.unwrap_or(0)));
+            }
             Op::Exit => sys::exit(0),
         }
         Ok(())
@@ -218,8 +242,19 @@ impl Child {
         }
     }
 
-    fn ready(&self) {
-        send(self.channel, Tag::Ready, self.step, Errno(0).into(), None);
+    /// The listener closes with the exec; until then nobody but the parent has a use for it.
+    fn filter(&self, filter: &Filter) -> Sys<()> {
+        let asked = if filter.notifies { libc::SECCOMP_FILTER_FLAG_NEW_LISTENER } else { 0 };
+        let listener = sys::load_filter(&filter.program, filter.flags | asked)?;
+        if filter.notifies {
+            send(self.channel, Tag::Listener, self.step, Failure { value: listener, ..Errno(0).into() }, None);
+            self.wait();
+        }
+        Ok(())
+    }
+
+    /// Waits for the parent's word; ends when that has gone.
+    fn wait(&self) {
         let mut word = [0_u8; 1];
         if !matches!(sys::read(self.channel, &mut word), Ok(1)) {
             sys::exit(0);
@@ -266,6 +301,25 @@ fn take_terminal(from: RawFd) -> Sys<()> {
 pub(super) fn become_terminal(terminal: RawFd) -> Sys<()> {
     sys::make_controlling(terminal)?;
     (0..3).try_for_each(|number| sys::duplicate(terminal, number))
+}
+
+fn attribute(proc: RawFd, files: &[CString], value: &[u8]) -> Result<(), Failure> {
+    let mut missing = Errno(libc::ENOENT);
+    for file in files {
+        match sys::open_in(proc, file, libc::O_WRONLY, libc::RESOLVE_BENEATH | libc::RESOLVE_NO_XDEV) {
+            Ok(file) => {
+                let file = Held(file);
+                return match sys::write(file.0, value) {
+                    Ok(_) => Ok(()),
+                    Err(Errno(libc::ENOENT)) => Err(Failure::new(libc::ENOENT, "the node has not loaded it")),
+                    Err(Errno(libc::EINVAL)) => Err(Failure::new(libc::EINVAL, "the node's policy does not know it")),
+                    Err(errno) => Err(errno.into()),
+                };
+            }
+            Err(errno) => missing = errno,
+        }
+    }
+    Err(missing.into())
 }
 
 fn raise_limit(resource: u32, hard: u64) -> Sys<()> {

@@ -16,7 +16,7 @@ mod spawn;
 
 pub(crate) use self::{
     channel::{Channel, Message, timespec},
-    op::{Credentials, ExecImage, FileSystem, Holder, Node, Op},
+    op::{Credentials, ExecImage, FileSystem, Holder, Node, Op, Sets},
     program::Program,
     spawn::{Spawned, spawn},
 };

@@ -1,8 +1,10 @@
-use std::ffi::CString;
+use std::{ffi::CString, sync::Arc};
+
+use wharf_seccomp::Filter;
 
 use crate::{
     TerminalSize,
-    sys::{Attributes, Limit, PointerList, RawFd},
+    sys::{Attributes, Limit, PointerList, RawFd, Schedule},
 };
 
 /// One step of a child. All of its fds, strings and bytes were made in the parent; a path without more is resolved
@@ -85,6 +87,17 @@ pub(crate) enum Op {
     Umask(u32),
     /// The working directory. With `again`, where the one before was not allowed.
     Directory { path: CString, again: bool },
+    /// Which processors it runs on, one bit each; those that its cgroup does not have do not count.
+    Affinity(Vec<u8>),
+    /// How it is scheduled.
+    Schedule(Schedule),
+    /// How what it reads and writes is scheduled: class and level, as the kernel packs them.
+    IoPriority(i32),
+    /// What kind of system it sees.
+    Personality(u32),
+    /// Writes a value to the first of these files below a procfs that is there: of the attributes that security modules
+    /// give the process at its next exec.
+    Attribute { proc: RawFd, files: Vec<CString>, value: Vec<u8> },
     /// User, groups and capabilities.
     Credentials(Credentials),
     /// No exec gives more from here on.
@@ -93,6 +106,13 @@ pub(crate) enum Op {
     CloseAll,
     /// Tells the parent, and waits for its word; ends when the parent has gone.
     Ready,
+    /// Notes which of these is the first that is there, where [`Op::Execute`] is to start, and unblocks signals: what
+    /// else would be asked of a filter.
+    Find(Arc<[CString]>),
+    /// Loads a seccomp filter. The number of its listener is told to the parent, whose word is waited for.
+    Filter(Arc<Filter>),
+    /// Capabilities alone.
+    Capabilities(Sets),
     /// Executes the program.
     Execute(ExecImage),
     /// Ends.
@@ -142,17 +162,25 @@ pub(crate) struct Credentials {
     pub(crate) groups: Vec<u32>,
     /// What is dropped from the bounding set.
     pub(crate) drop: Vec<u32>,
+    pub(crate) sets: Sets,
+    pub(crate) ambient: Vec<u32>,
+    /// What stays effective beside the sets, until [`Op::Capabilities`].
+    pub(crate) lent: u64,
+}
+
+/// What a process may, one bit a capability.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Sets {
     pub(crate) effective: u64,
     pub(crate) permitted: u64,
     pub(crate) inheritable: u64,
-    pub(crate) ambient: Vec<u32>,
 }
 
 /// A program to execute.
 #[derive(Debug)]
 pub(crate) struct ExecImage {
     /// What to try, in order.
-    pub(crate) candidates: Vec<CString>,
+    pub(crate) candidates: Arc<[CString]>,
     pub(crate) arguments: PointerList,
     pub(crate) environment: PointerList,
 }

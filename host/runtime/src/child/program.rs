@@ -55,6 +55,14 @@ impl Program {
         numbers
     }
 
+    /// The steps behind the last wait, but for the exec, whose failure has words of its own.
+    pub(crate) fn late(&self) -> Vec<(u32, String)> {
+        let first = self.steps.iter().rposition(|op| matches!(op, Op::Ready)).unwrap_or(0);
+        let steps = self.steps.iter().zip(&self.names).zip(0..).skip(first);
+        let late = steps.filter(|((op, _), _)| !matches!(op, Op::Execute(_)));
+        late.map(|((_, name), number)| (number, name.clone())).collect()
+    }
+
     /// What a step is called.
     pub(crate) fn name(&self, step: u32) -> &str {
         usize::try_from(step).ok().and_then(|i| self.names.get(i)).map_or("an unknown step", String::as_str)

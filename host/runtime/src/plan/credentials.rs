@@ -3,7 +3,11 @@ use std::sync::OnceLock;
 use oci_spec::runtime::{Capabilities, Capability, LinuxCapabilities};
 use wharf_error::{Error, Result, ResultExt as _};
 
-use crate::{child::Credentials, sys, user::Identity};
+use crate::{
+    child::{Credentials, Sets},
+    sys,
+    user::Identity,
+};
 
 /// The credentials of a process: the specification's sets as they are, without what this node itself does not have.
 /// What was left out is told in `warnings`. No capabilities at all means none. In a user namespace there are all that
@@ -51,10 +55,9 @@ pub(super) fn credentials(
         gid: identity.gid,
         groups: identity.groups.clone(),
         drop: list(ours.known & !bounding),
-        effective,
-        permitted,
-        inheritable,
+        sets: Sets { effective, permitted, inheritable },
         ambient: list(raised),
+        lent: 0,
     })
 }
 

@@ -1,13 +1,14 @@
-use std::{ffi::CString, io};
+use std::{ffi::CString, io, path::Path};
 
-use oci_spec::runtime::Process;
+use oci_spec::runtime::{Hook, Process};
 use wharf_error::{Error, Kind, Result};
 
 use super::c_string;
-use crate::{child::ExecImage, sys::PointerList};
+use crate::{child::ExecImage, hooks::arguments, sys::PointerList};
 
-/// Prepares what is executed: the arguments, the environment with `home` where it has none, and the paths to try.
-pub(super) fn image(process: &Process, home: &str) -> Result<ExecImage> {
+/// Prepares what is executed: the arguments, the environment with `home` where it has none, and the paths to try;
+/// `program` where that is another than the first argument.
+pub(super) fn image(process: &Process, home: &str, program: Option<&Path>) -> Result<ExecImage> {
     let args = process.args().as_deref().unwrap_or_default();
     let Some(name) = args.first().filter(|name| !name.is_empty()) else {
         return Err(Error::invalid("process.args is empty: there is nothing to execute"));
@@ -19,9 +20,23 @@ pub(super) fn image(process: &Process, home: &str) -> Result<ExecImage> {
         environment.push(c_string("environment variable", format!("HOME={home}"))?);
     }
     Ok(ExecImage {
-        candidates: candidates(name, variables)?,
+        candidates: match program {
+            Some(path) => vec![c_string("program", path)?].into(),
+            None => candidates(name, variables)?.into(),
+        },
         arguments: PointerList::new(arguments),
         environment: PointerList::new(environment),
+    })
+}
+
+/// The same for a hook: its own path, arguments and environment, and nothing beside.
+pub(crate) fn hook_image(hook: &Hook) -> Result<ExecImage> {
+    let arguments = arguments(hook).iter().map(|arg| c_string("argument", arg)).collect::<Result<_>>()?;
+    let variables = hook.env().iter().flatten().map(|v| c_string("environment variable", v)).collect::<Result<_>>()?;
+    Ok(ExecImage {
+        candidates: vec![c_string("path", hook.path())?].into(),
+        arguments: PointerList::new(arguments),
+        environment: PointerList::new(variables),
     })
 }
 
@@ -85,10 +100,10 @@ mod tests {
 
     #[test]
     fn nothing_to_execute_and_nul_bytes_are_refused() {
-        assert!(image(&process(&[], &[]), "/").is_err());
-        assert!(image(&process(&[""], &[]), "/").is_err());
-        assert!(image(&process(&["a\0b"], &[]), "/").is_err());
-        assert!(image(&process(&["a"], &["X=\0"]), "/").is_err());
+        assert!(image(&process(&[], &[]), "/", None).is_err());
+        assert!(image(&process(&[""], &[]), "/", None).is_err());
+        assert!(image(&process(&["a\0b"], &[]), "/", None).is_err());
+        assert!(image(&process(&["a"], &["X=\0"]), "/", None).is_err());
     }
 
     #[test]

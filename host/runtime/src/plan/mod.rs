@@ -5,8 +5,10 @@ mod cgroup_mounts;
 mod copy_up;
 mod credentials;
 mod devices;
+mod folders;
 mod idmap;
 mod image;
+mod labels;
 mod limits;
 mod masks;
 mod mount_options;
@@ -14,12 +16,15 @@ mod mounts;
 mod namespaces;
 mod process;
 mod refuse;
+mod scheduling;
 mod strings;
 mod sysctls;
 
 pub(crate) use self::{
     devices::plan_devices,
-    image::{explain_exec, program_name},
+    folders::plan_folders,
+    image::{explain_exec, hook_image, program_name},
+    labels::mount_label,
     masks::plan_masks,
     mounts::{MountPlan, plan_mounts},
 };
@@ -27,6 +32,7 @@ pub(crate) use self::{
     namespaces::{Namespaces, plan_names},
     process::{Prepared, ProcessPlan},
     refuse::{refuse_process, refuse_spec},
+    scheduling::{exec_affinity, personality},
     strings::c_string,
     sysctls::plan_sysctls,
 };

@@ -1,6 +1,6 @@
 use std::{
     collections::BTreeMap,
-    ffi::CString,
+    ffi::{CStr, CString},
     io,
     os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
     path::{Path, PathBuf},
@@ -33,9 +33,14 @@ pub(crate) struct MountPlan<'a> {
     pub(crate) user: Option<&'a UserNamespace>,
     /// Whether it has a cgroup namespace.
     pub(crate) has_cgroup_namespace: bool,
+    /// SELinux' label of the container's files.
+    pub(crate) label: Option<&'a CStr>,
     /// The pod's, where the container is in its IPC namespace.
     pub(crate) shared_memory: Option<&'a SharedMemory>,
 }
+
+/// Kinds whose files have no labels of their own, and get the container's.
+const LABELLED: [&str; 2] = ["tmpfs", "devpts"];
 
 /// Adds the steps that mount what the specification lists, in its order. Bind sources are opened here, in the host's
 /// mount namespace. Returns the steps that make a tmpfs read-only, to be added when all is in it.
@@ -154,6 +159,9 @@ fn file_system(
         options.data.iter_mut().try_for_each(|option| to_host(option, user)).step(|| name.clone())?;
     }
     data.append(&mut options.data);
+    if let Some(label) = plan.label.filter(|_| LABELLED.contains(&kind)) {
+        data.push((c"context".to_owned(), Some(label.to_owned())));
+    }
     let system = new(kind, data, &options, at, holder)?;
     if options.copy_up
         && let Some(tree) = copy_up(plan.root, mount.destination(), &system).step(|| name.clone())?

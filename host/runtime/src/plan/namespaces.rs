@@ -8,6 +8,7 @@ use crate::{
     PodNamespaces, UserNamespace,
     child::{Op, Program},
     namespaces::open_namespace,
+    time_namespace::{Offset, time_namespace},
 };
 
 /// Which namespaces a container gets: new ones, ones it joins; the rest are the caller's.
@@ -33,9 +34,7 @@ impl Namespaces {
                 Type::Network => (libc::CLONE_NEWNET, &pod.net),
                 // Made or opened before, for it decides about much else.
                 Type::User => continue,
-                other @ Type::Time => {
-                    return Err(Error::new(Kind::Unsupported, format!("linux.namespaces[{other}] is not supported")));
-                }
+                Type::Time => (libc::CLONE_NEWTIME, &None),
             };
             if namespaces.has(kind) {
                 return Err(Error::invalid(format!("linux.namespaces lists {} twice", entry.typ())));
@@ -50,8 +49,17 @@ impl Namespaces {
                     namespaces.joined.push((kind, fd));
                     namespaces.pods |= kind;
                 }
+                (None, None) if kind == libc::CLONE_NEWTIME => {
+                    namespaces.joined.push((kind, time_namespace(&offsets(spec)?)?));
+                }
                 (None, None) => namespaces.new |= kind,
             }
+        }
+        let made = namespaces.has(libc::CLONE_NEWTIME) && !joins_time(spec);
+        if !made && !offsets(spec)?.is_empty() {
+            return Err(Error::invalid(
+                "linux.timeOffsets is set, but linux.namespaces does not ask for a new time namespace",
+            ));
         }
         if namespaces.new & libc::CLONE_NEWNS == 0 {
             return Err(Error::invalid("linux.namespaces does not list mount: a container needs one of its own"));
@@ -114,6 +122,29 @@ impl Namespaces {
     }
 }
 
+/// Whether the time namespace is one that is there already.
+fn joins_time(spec: &Spec) -> bool {
+    let mut listed = spec.linux().iter().filter_map(|linux| linux.namespaces().as_ref()).flatten();
+    listed.any(|namespace| namespace.typ() == Type::Time && namespace.path().is_some())
+}
+
+/// How far the clocks of a new time namespace are from the node's.
+fn offsets(spec: &Spec) -> Result<Vec<Offset>> {
+    let listed = spec.linux().iter().filter_map(|linux| linux.time_offsets().as_ref()).flatten();
+    listed
+        .map(|(clock, offset)| {
+            if !matches!(clock.as_str(), "monotonic" | "boottime") {
+                return Err(Error::invalid(format!("linux.timeOffsets[{clock}]: it is monotonic or boottime")));
+            }
+            let (seconds, nanoseconds) = (offset.secs().unwrap_or_default(), offset.nanosecs().unwrap_or_default());
+            if nanoseconds > 999_999_999 {
+                return Err(Error::invalid(format!("linux.timeOffsets[{clock}]: nanosecs {nanoseconds}")));
+            }
+            Ok(Offset { clock: clock.clone(), seconds, nanoseconds })
+        })
+        .collect()
+}
+
 /// Adds the steps that enter namespaces; whether one of PIDs is among them.
 fn join(joined: Vec<(i32, OwnedFd)>, program: &mut Program) -> Result<bool> {
     let mut shares_pids = false;
@@ -147,6 +178,7 @@ fn name(kind: i32) -> &'static str {
         libc::CLONE_NEWIPC => "IPC",
         libc::CLONE_NEWUTS => "UTS",
         libc::CLONE_NEWPID => "PID",
+        libc::CLONE_NEWTIME => "time",
         _ => "cgroup",
     }
 }

@@ -1,4 +1,7 @@
-use std::os::fd::{OwnedFd, RawFd};
+use std::{
+    os::fd::{OwnedFd, RawFd},
+    path::Path,
+};
 
 use oci_spec::runtime::Process;
 use wharf_error::{Error, Result, ResultExt as _};
@@ -7,12 +10,15 @@ use super::{
     c_string,
     credentials::credentials,
     image::image,
+    labels::plan_labels,
     limits::{plan_limits, plan_raises},
+    scheduling::plan_scheduling,
     strings::inside,
 };
 use crate::{
     ProcessStdio, TerminalSize, UserNamespace,
-    child::{Op, Program},
+    child::{Op, Program, Sets},
+    seccomp::Seccomp,
     user::Identity,
 };
 
@@ -34,7 +40,23 @@ pub(crate) struct ProcessPlan<'a> {
     pub(crate) identity: &'a Identity,
     /// The user namespace that `identity` belongs to; none: the caller's.
     pub(crate) user: Option<&'a UserNamespace>,
+    pub(crate) seccomp: Option<&'a Seccomp>,
+    pub(crate) personality: Option<u32>,
+    /// What is executed, where that is another than the first argument.
+    pub(crate) program: Option<&'a Path>,
 }
+
+/// What [`ProcessPlan::become_user`] found out.
+#[derive(Debug)]
+pub(crate) struct Became {
+    /// What this node does not have.
+    pub(crate) warnings: Vec<String>,
+    /// What it may in the end, where it still may more.
+    finally: Option<Sets>,
+}
+
+/// Without no_new_privs, only who has this may filter its own system calls.
+const SYS_ADMIN: u64 = 1 << 21;
 
 impl ProcessPlan<'_> {
     /// What is done first, on the host: clean signals, closed to others, its OOM score.
@@ -117,8 +139,8 @@ impl ProcessPlan<'_> {
         self.user.map_or(Ok(self.identity.uid), |user| user.mappings().host_uid(self.identity.uid))
     }
 
-    /// Everything that turns the child into the process but the exec. Returns what this node does not have.
-    pub(crate) fn become_user(&self, program: &mut Program) -> Result<Vec<String>> {
+    /// Everything that turns the child into the process but the exec.
+    pub(crate) fn become_user(&self, program: &mut Program) -> Result<Became> {
         let mut warnings = Vec::new();
         let path = self.process.cwd();
         if !path.is_absolute() {
@@ -135,24 +157,44 @@ impl ProcessPlan<'_> {
             }
         }
         let capabilities = self.process.capabilities().as_ref();
-        let credentials = credentials(self.identity, capabilities, self.user.is_some(), &mut warnings)?;
+        let mut credentials = credentials(self.identity, capabilities, self.user.is_some(), &mut warnings)?;
         let (uid, gid) = (credentials.uid, credentials.gid);
+        let confined = self.process.no_new_privileges() == Some(true);
+        let mut finally = None;
+        if self.seccomp.is_some() && !confined && credentials.sets.effective & SYS_ADMIN == 0 {
+            credentials.lent = SYS_ADMIN;
+            finally = Some(credentials.sets);
+        }
         program.step("umask", Op::Umask(self.process.user().umask().unwrap_or(0o022) & 0o777));
         program.step(&chdir, Op::Directory { path: path.clone(), again: false });
+        if let Some(domain) = self.personality {
+            program.step("linux.personality", Op::Personality(domain));
+        }
+        plan_scheduling(self.process, program)?;
+        plan_labels(self.process, program)?;
         // A limit on open files must not be met by what the container never sees, and raising one needs the root.
         program.step("close other files", Op::CloseAll);
         plan_limits(self.process.rlimits().as_deref().unwrap_or_default(), program)?;
         program.step(format!("become user {uid}:{gid}"), Op::Credentials(credentials));
         program.step(&chdir, Op::Directory { path, again: true });
-        if self.process.no_new_privileges() == Some(true) {
+        if confined {
             program.step("set no_new_privs", Op::NoNewPrivileges);
         }
-        Ok(warnings)
+        Ok(Became { warnings, finally })
     }
 
-    /// The exec.
-    pub(crate) fn execute(&self, program: &mut Program) -> Result<()> {
-        program.step("exec", Op::Execute(image(self.process, &self.identity.home)?));
+    /// The exec. Just before it the filter is loaded, so that it sees as little of ours as can be: a profile is written
+    /// for the container's program.
+    pub(crate) fn execute(&self, became: &Became, program: &mut Program) -> Result<()> {
+        let image = image(self.process, &self.identity.home, self.program)?;
+        if let Some(seccomp) = self.seccomp {
+            program.step("look for the program", Op::Find(image.candidates.clone()));
+            program.step("load the seccomp filter", Op::Filter(seccomp.filter()));
+            if let Some(sets) = became.finally {
+                program.step("give back CAP_SYS_ADMIN, which loading the seccomp filter took", Op::Capabilities(sets));
+            }
+        }
+        program.step("exec", Op::Execute(image));
         Ok(())
     }
 }

@@ -1,10 +1,9 @@
-use oci_spec::runtime::{Hooks, LinuxNamespaceType, Process, Spec};
+use oci_spec::runtime::{Process, Spec};
 use wharf_error::{Error, Kind, Result};
 
 /// Refuses what this crate does not do, by the field's name: nothing that a specification asks for is left out silently.
 pub(crate) fn refuse_spec(spec: &Spec) -> Result<()> {
     let asked = |field: &str, asked: bool| if asked { Err(unsupported(field)) } else { Ok(()) };
-    asked("hooks", spec.hooks().as_ref().is_some_and(|hooks| *hooks != Hooks::default() && has_hooks(hooks)))?;
     asked("solaris", spec.solaris().is_some())?;
     asked("windows", spec.windows().is_some())?;
     asked("vm", spec.vm().is_some())?;
@@ -13,15 +12,8 @@ pub(crate) fn refuse_spec(spec: &Spec) -> Result<()> {
     asked("gidMappings", some_of(spec.gid_mappings()))?;
     if let Some(linux) = spec.linux() {
         asked("linux.netDevices", linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty()))?;
-        asked("linux.seccomp", linux.seccomp().is_some())?;
-        asked("linux.mountLabel", some_text(linux.mount_label()))?;
         asked("linux.intelRdt", linux.intel_rdt().is_some())?;
         asked("linux.memoryPolicy", linux.memory_policy().is_some())?;
-        asked("linux.personality", linux.personality().is_some())?;
-        asked("linux.timeOffsets", linux.time_offsets().as_ref().is_some_and(|offsets| !offsets.is_empty()))?;
-        for namespace in linux.namespaces().iter().flatten() {
-            asked("linux.namespaces[time]", namespace.typ() == LinuxNamespaceType::Time)?;
-        }
     }
     spec.process().as_ref().map_or(Ok(()), refuse_process)
 }
@@ -29,31 +21,11 @@ pub(crate) fn refuse_spec(spec: &Spec) -> Result<()> {
 /// The same for a process.
 pub(crate) fn refuse_process(process: &Process) -> Result<()> {
     let asked = |field: &str, asked: bool| if asked { Err(unsupported(field)) } else { Ok(()) };
-    let profile = process.apparmor_profile().as_deref();
-    asked("process.apparmorProfile", profile.is_some_and(|profile| !matches!(profile, "" | "unconfined")))?;
-    asked("process.selinuxLabel", some_text(process.selinux_label()))?;
-    asked("process.ioPriority", process.io_priority().is_some())?;
-    asked("process.scheduler", process.scheduler().is_some())?;
-    asked("process.execCPUAffinity", process.exec_cpu_affinity().is_some())?;
     asked("process.commandLine", some_text(process.command_line()))
 }
 
 fn unsupported(field: &str) -> Error {
     Error::new(Kind::Unsupported, format!("{field} is not supported by this runtime"))
-}
-
-fn has_hooks(hooks: &Hooks) -> bool {
-    [
-        hooks.create_runtime(),
-        hooks.create_container(),
-        hooks.start_container(),
-        hooks.poststart(),
-        hooks.poststop(),
-        #[allow(deprecated, reason = "the runtime must see it to refuse it")]
-        hooks.prestart(),
-    ]
-    .into_iter()
-    .any(some_of)
 }
 
 fn some_of<T>(list: &Option<Vec<T>>) -> bool {
@@ -85,15 +57,14 @@ mod tests {
         let process = |field: &str, value: serde_json::Value| serde_json::json!({ "process": { "user": { "uid": 0, "gid": 0 }, "cwd": "/", field: value } });
         let mapping = serde_json::json!([{ "hostID": 1000, "containerID": 0, "size": 1 }]);
         for (json, field) in [
-            (serde_json::json!({ "hooks": { "createRuntime": [{ "path": "/bin/x" }] } }), "hooks"),
-            (serde_json::json!({ "hooks": { "prestart": [{ "path": "/bin/x" }] } }), "hooks"),
             (serde_json::json!({ "uidMappings": mapping }), "uidMappings"),
-            (serde_json::json!({ "linux": { "seccomp": { "defaultAction": "SCMP_ACT_ERRNO" } } }), "linux.seccomp"),
-            (serde_json::json!({ "linux": { "mountLabel": "system_u" } }), "linux.mountLabel"),
-            (serde_json::json!({ "linux": { "namespaces": [{ "type": "time" }] } }), "linux.namespaces[time]"),
-            (serde_json::json!({ "linux": { "personality": { "domain": "LINUX32" } } }), "linux.personality"),
-            (process("apparmorProfile", "docker-default".into()), "process.apparmorProfile"),
-            (process("selinuxLabel", "system_u".into()), "process.selinuxLabel"),
+            (
+                serde_json::json!({ "linux": { "memoryPolicy": { "mode": "MPOL_DEFAULT", "nodes": "0" } } }),
+                "linux.memoryPolicy",
+            ),
+            (serde_json::json!({ "linux": { "intelRdt": {} } }), "linux.intelRdt"),
+            (serde_json::json!({ "linux": { "netDevices": { "eth0": { "name": "x" } } } }), "linux.netDevices"),
+            (process("commandLine", "x".into()), "process.commandLine"),
         ] {
             let refused = refusal(json.clone()).unwrap_or_else(|| panic!("{json} is not refused"));
             assert_eq!(refused, format!("{field} is not supported by this runtime"));
@@ -102,12 +73,7 @@ mod tests {
 
     #[test]
     fn what_asks_for_nothing_is_taken() {
-        for json in [
-            serde_json::json!({ "hooks": {} }),
-            serde_json::json!({ "hooks": { "poststop": [] } }),
-            serde_json::json!({ "linux": { "uidMappings": [], "mountLabel": "" } }),
-            serde_json::json!({ "process": { "user": { "uid": 0, "gid": 0 }, "cwd": "/", "apparmorProfile": "" } }),
-        ] {
+        for json in [serde_json::json!({ "linux": { "uidMappings": [], "mountLabel": "" } })] {
             assert_eq!(refusal(json), None);
         }
     }

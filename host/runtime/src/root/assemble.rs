@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     UserNamespace,
+    plan::c_string,
     sys::{self, Attributes},
 };
 
@@ -49,7 +50,8 @@ fn assemble(root: &RootMount, user: Option<&UserNamespace>) -> Result<Root> {
                 (Some(_), None) => return Err(Error::invalid("an overlay's upper layer needs a work directory")),
                 (None, Some(_)) => return Err(Error::invalid("an overlay's work directory needs an upper layer")),
             };
-            let layers = Layers { beneath: &root.beneath, lowers, upper };
+            let label = root.label.as_ref().map(|label| c_string("root's label", label)).transpose()?;
+            let layers = Layers { beneath: &root.beneath, lowers, upper, label: label.as_deref() };
             match user {
                 None => overlay(&layers),
                 Some(user) => overlay_for(&layers, user),

@@ -22,6 +22,8 @@ pub(crate) use self::read::read_inside;
 pub struct RootMount {
     /// The kind of root, and its paths.
     pub kind: RootKind,
+    /// SELinux' label of all its files; for an overlay alone, a bind's files have their own.
+    pub label: Option<String>,
     /// The folder beneath which every path of `kind` must lie, by names alone: no symlink is followed below it.
     pub beneath: PathBuf,
 }

@@ -17,6 +17,8 @@ pub(super) struct Layers<'a> {
     pub(super) beneath: &'a Path,
     pub(super) lowers: &'a [PathBuf],
     pub(super) upper: Option<Upper<'a>>,
+    /// SELinux' label of all files.
+    pub(super) label: Option<&'a CStr>,
 }
 
 /// The layer that is written.
@@ -110,6 +112,10 @@ fn by_option(
     }
     // A layer is shared by many roots; an index would tie it to one.
     sys::configure_string(number, c"index", c"off").map_err(fail("set overlay option index".into()))?;
+    if let Some(label) = layers.label {
+        sys::configure_string(number, c"context", label)
+            .map_err(fail(format!("set overlay option context={label:?}")))?;
+    }
     sys::create_superblock(number).map_err(fail("mount overlay".into()))?;
     let mount = sys::new_mount(number, 0).map_err(fail("mount overlay".into()))?;
     // SAFETY: the kernel has just made this descriptor for us alone.
@@ -153,6 +159,10 @@ fn mount(layers: &Layers<'_>) -> Result<OwnedFd> {
         if upper.volatile {
             options += ",volatile";
         }
+    }
+    if let Some(label) = layers.label {
+        // Quoted, for the categories in it are separated by commas.
+        options += &format!(",context=\"{}\"", label.to_string_lossy());
     }
     if options.len() >= 4096 {
         let text = format!("{} layers are more than this kernel takes", layers.lowers.len());

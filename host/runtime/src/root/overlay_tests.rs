@@ -26,7 +26,7 @@ fn every_way_gives_the_same_root_and_touches_no_mount_table() {
     for way in WAYS {
         let (folder, lowers) = layers(127);
         let upper = Upper { upper: Path::new("upper"), work: Path::new("work"), volatile: true };
-        let asked = Layers { beneath: folder.path(), lowers: &lowers, upper: Some(upper) };
+        let asked = Layers { beneath: folder.path(), lowers: &lowers, upper: Some(upper), label: None };
         let mount = match way(&asked) {
             // The last way is every kernel's; a better one that this kernel has not must say so.
             Err(Failure { unknown: true, .. }) if !std::ptr::fn_addr_eq(way, WAYS[2]) => continue,
@@ -45,12 +45,12 @@ fn every_way_gives_the_same_root_and_touches_no_mount_table() {
 fn the_error_names_the_layer_and_what_the_kernel_says() {
     let (folder, mut lowers) = layers(2);
     lowers.push("missing".into());
-    let asked = Layers { beneath: folder.path(), lowers: &lowers, upper: None };
+    let asked = Layers { beneath: folder.path(), lowers: &lowers, upper: None, label: None };
     let error = overlay(&asked).unwrap_err().to_string();
     assert!(error.contains("open layer missing"), "{error}");
 
     let upper = Upper { upper: Path::new("upper"), work: Path::new("0/fs"), volatile: false };
-    let asked = Layers { beneath: folder.path(), lowers: &lowers[..2], upper: Some(upper) };
+    let asked = Layers { beneath: folder.path(), lowers: &lowers[..2], upper: Some(upper), label: None };
     let error = overlay(&asked).unwrap_err().to_string();
     assert!(error.contains("overlay"), "{error}");
 }
@@ -61,9 +61,9 @@ fn nothing_is_opened_through_a_link_or_outside() {
     std::os::unix::fs::symlink("0", folder.path().join("link")).unwrap();
     for path in ["link/fs", "../etc", "0/../1/fs", "/etc"] {
         let lowers = [PathBuf::from(path), PathBuf::from("1/fs")];
-        let asked = Layers { beneath: folder.path(), lowers: &lowers, upper: None };
+        let asked = Layers { beneath: folder.path(), lowers: &lowers, upper: None, label: None };
         assert!(overlay(&asked).is_err(), "{path} was opened");
     }
     let absolute = [folder.path().join("0/fs"), folder.path().join("1/fs")];
-    overlay(&Layers { beneath: folder.path(), lowers: &absolute, upper: None }).unwrap();
+    overlay(&Layers { beneath: folder.path(), lowers: &absolute, upper: None, label: None }).unwrap();
 }

@@ -6,11 +6,14 @@
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("the kernel's structs are laid out here as on 64 bits");
 
+mod bpf;
+mod confinement;
 mod files;
 mod messages;
 mod mounts;
 mod network;
 mod processes;
+mod scheduling;
 mod terminals;
 
 use std::{
@@ -21,6 +24,8 @@ use std::{
 pub(crate) use std::os::fd::RawFd;
 
 pub(crate) use self::{
+    bpf::{attach_device_filter, detach_device_filter, device_filters, load_device_filter, open_program},
+    confinement::{load_filter, take_descriptor},
     files::{
         Stat, chown_at, close, close_range, duplicate, enter, exists, file_system, give, make_directory, make_link,
         make_node, open_in, read, read_link, set_umask, stat, stat_path, working_directory, write,
@@ -38,6 +43,7 @@ pub(crate) use self::{
         set_capabilities, set_domain_name, set_effective_user, set_file_user, set_group, set_groups, set_host_name,
         set_signal_mask, set_user,
     },
+    scheduling::{Schedule, set_affinity, set_io_priority, set_personality, set_schedule},
     terminals::{make_controlling, open_peer, resize, unlock},
 };
 

@@ -90,7 +90,7 @@ fn a_failing_step_is_named_and_nothing_is_left() {
     assert!(error.contains("mount /data: bind source /no/such: No such file or directory"), "{error}");
 
     let mut spec = sandbox.spec(&["true"]);
-    spec["linux"]["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ERRNO" });
+    spec["linux"]["intelRdt"] = json!({});
     assert_eq!(sandbox.refusal(&spec).kind(), wharf_error::Kind::Unsupported);
 }
 

@@ -5,11 +5,16 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may end at once")]
 
 mod credentials;
+mod devices;
 mod execs;
+mod hooks;
 mod hostile;
+mod labels;
 mod life;
 mod mounts;
 mod namespaces;
+mod scheduling;
+mod seccomp;
 mod support;
 mod terminals;
 mod users;

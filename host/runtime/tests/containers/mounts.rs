@@ -183,6 +183,7 @@ fn layers_lie_on_each_other_and_the_host_table_stays() {
     }
     lowers.push("lower".into());
     let root = RootMount {
+        label: None,
         kind: RootKind::Overlay { lowers, upper: None, work: None, volatile: false },
         beneath: sandbox.path().to_owned(),
     };
@@ -203,6 +204,7 @@ fn one_layer_alone_is_a_read_only_view() {
     let spec = serde_json::from_value(sandbox.spec(&["sh", "-c", "echo x > /file"])).unwrap();
     let (stdio, pipes) = crate::support::pipes();
     let root = RootMount {
+        label: None,
         kind: RootKind::Overlay { lowers: vec!["lower".into()], upper: None, work: None, volatile: false },
         beneath: sandbox.path().to_owned(),
     };
@@ -216,6 +218,7 @@ fn one_layer_alone_is_a_read_only_view() {
         user_namespace: None,
         cgroup: None,
         merge_image_groups: true,
+        folders: &[],
         stdio,
     })
     .unwrap();
@@ -306,4 +309,21 @@ fn the_root_propagates_as_asked() {
     let mut spec = sandbox.spec(&["true"]);
     spec["linux"]["rootfsPropagation"] = json!("sideways");
     assert!(sandbox.refusal(&spec).to_string().contains("rootfsPropagation \"sideways\" is unknown"));
+}
+
+#[test]
+fn folders_are_made_below_what_is_mounted_and_nowhere_else() {
+    let sandbox = Sandbox::new();
+    let outside = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(outside.path(), sandbox.lower("leads-out")).unwrap();
+    fs::write(sandbox.lower("file"), "").unwrap();
+    let volume = tempfile::tempdir().unwrap();
+    let mut spec = sandbox.spec(&["sh", "-c", "ls -d /made/deep /home/dev; touch /made/deep/x; ls /volume"]);
+    push(&mut spec["mounts"], bind(volume.path(), "/volume", &["rbind", "rw"]));
+    let folders = ["/made/deep", "/home/dev", "/leads-out/in", "/file", "/volume/below"].map(std::path::PathBuf::from);
+    let output = sandbox.run_with_folders(&spec, &folders);
+    assert_eq!(output.ok(), "/home/dev\n/made/deep");
+    assert!(sandbox.upper("made/deep/x").exists());
+    assert!(fs::read_dir(outside.path()).unwrap().next().is_none(), "nothing outside the root");
+    assert!(fs::read_dir(volume.path()).unwrap().next().is_none(), "nothing in what is mounted");
 }

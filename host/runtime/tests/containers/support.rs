@@ -130,6 +130,7 @@ impl Sandbox {
     pub fn root(&self) -> RootMount {
         let _ = fs::remove_dir_all(self.path().join("work/work"));
         RootMount {
+            label: None,
             kind: RootKind::Overlay {
                 lowers: vec!["lower".into()],
                 upper: Some("upper".into()),
@@ -166,6 +167,7 @@ impl Sandbox {
             user_namespace,
             cgroup,
             merge_image_groups: true,
+            folders: &[],
             stdio,
         })
     }
@@ -174,6 +176,27 @@ impl Sandbox {
     pub fn run(&self, spec: &Value) -> Output {
         let (stdio, pipes) = pipes();
         let container = self.create(spec, stdio).unwrap();
+        container.start().unwrap();
+        pipes.wait(container.pidfd())
+    }
+
+    /// Runs a container with these folders to its end.
+    pub fn run_with_folders(&self, spec: &Value, folders: &[PathBuf]) -> Output {
+        let (stdio, pipes) = pipes();
+        let spec: Spec = serde_json::from_value(spec.clone()).unwrap();
+        let container = create(CreateRequest {
+            id: "test",
+            bundle: &self.path().join("bundle"),
+            spec: &spec,
+            root: assemble_root(&self.root()).unwrap(),
+            namespaces: &PodNamespaces::default(),
+            user_namespace: None,
+            cgroup: None,
+            merge_image_groups: true,
+            folders,
+            stdio,
+        })
+        .unwrap();
         container.start().unwrap();
         pipes.wait(container.pidfd())
     }

@@ -339,7 +339,7 @@ fn one_layer_alone_is_mapped_as_it_is() {
     let user = UserNamespace::create(mappings()).unwrap();
     let lowers = RootKind::Overlay { lowers: vec!["lower".into()], upper: None, work: None, volatile: false };
     for kind in [lowers, RootKind::Bind { source: "lower".into(), readonly: false }] {
-        let root = RootMount { kind, beneath: sandbox.path().to_owned() };
+        let root = RootMount { kind, label: None, beneath: sandbox.path().to_owned() };
         let root = assemble_idmapped_root(&root, &user).unwrap();
         assert!(root.read("/etc/passwd".as_ref(), 1000).unwrap().is_some());
     }

@@ -24,6 +24,7 @@ use crate::{
     exit,
     image_mounts::assemble_all,
     io,
+    limits::set_limits,
     operation::blocking,
     process::{Process, StdioNames},
     record::ContainerRecord,
@@ -106,6 +107,9 @@ fn make(shim: &Shim, request: CreateTaskRequest, namespaces: &PodNamespaces) -> 
             Ok(()) => {}
             Err(error) => tracing::error!(container = request.id, %error, "something of it is left"),
         }
+        for failure in wharf_runtime::run_poststop(&request.id, &bundle, &spec) {
+            tracing::warn!(container = request.id, failure, "hook");
+        }
     }
     made
 }
@@ -122,9 +126,7 @@ fn in_cgroup(
     cgroup: &Cgroup,
 ) -> Result<Made> {
     if let Some(resources) = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref()) {
-        for warning in cgroup.apply(resources)? {
-            tracing::warn!(container = request.id, warning, "limit");
-        }
+        set_limits(&request.id, cgroup, resources)?;
     }
     let stdio = StdioNames {
         stdin: request.stdin.clone(),
@@ -155,6 +157,7 @@ fn in_cgroup(
         user_namespace: user,
         cgroup: Some(join(cgroup)?),
         merge_image_groups: !options.strict_groups,
+        folders: &options.folders,
         stdio: files,
     })?;
     for warning in runtime.warnings() {
@@ -173,7 +176,7 @@ fn in_cgroup(
     Ok(Made { parts, attached, master, pidfd })
 }
 
-fn read_spec(bundle: &Path) -> Result<Spec> {
+pub fn read_spec(bundle: &Path) -> Result<Spec> {
     let path = bundle.join("config.json");
     let json = std::fs::read(&path).step(|| format!("read {}", path.display()))?;
     serde_json::from_slice(&json).step_as(Kind::InvalidArgument, || format!("read {}", path.display()))

@@ -74,9 +74,13 @@ async fn take_away(shim: &Arc<Shim>, container: &Arc<Container>) -> Result<Exit>
     for owner in owners.into_iter().chain([container.init.owner]) {
         shim.logs.remove(owner);
     }
-    let (shim_too, cgroup, id) = (shim.clone(), container.cgroup.clone(), container.id.clone());
+    let (shim_too, gone) = (shim.clone(), container.clone());
+    let id = container.id.clone();
     blocking(move || {
-        cgroup.delete(EMPTY)?;
+        gone.cgroup.delete(EMPTY)?;
+        for failure in gone.runtime.run_poststop() {
+            tracing::warn!(container = gone.id, failure, "hook");
+        }
         shim_too.record.update(|record| drop(record.containers.remove(&id)))
     })
     .await

@@ -28,6 +28,7 @@ use wharf_shim_api::{
 };
 
 pub use self::{
+    create::read_spec,
     delete::remove as remove_container,
     stats::{METRICS, metrics},
 };

@@ -7,7 +7,7 @@ use wharf_shim_api::{
     task::{Empty, UpdateTaskRequest},
 };
 
-use crate::{operation::blocking, shim::Shim};
+use crate::{limits::set_limits, operation::blocking, shim::Shim};
 
 /// Changes limits; those that are not named stay.
 pub async fn update(shim: Arc<Shim>, request: UpdateTaskRequest) -> Result<Empty> {
@@ -18,12 +18,6 @@ pub async fn update(shim: Arc<Shim>, request: UpdateTaskRequest) -> Result<Empty
     let resources: LinuxResources = from_json(resources)?;
     let _life = container.life.lock().await;
     let (cgroup, id) = (container.cgroup.clone(), request.id);
-    blocking(move || {
-        for warning in cgroup.apply(&resources)? {
-            tracing::warn!(container = id, warning, "limit");
-        }
-        Ok(())
-    })
-    .await?;
+    blocking(move || set_limits(&id, &cgroup, &resources)).await?;
     Ok(Empty::default())
 }

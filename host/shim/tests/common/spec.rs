@@ -9,6 +9,7 @@ pub struct Container {
     pub own_pids: bool,
     pub resources: Value,
     pub user: Value,
+    pub hooks: Value,
 }
 
 impl Container {
@@ -24,6 +25,7 @@ impl Container {
             own_pids: true,
             resources: json!({}),
             user: json!({ "uid": 0, "gid": 0 }),
+            hooks: json!({}),
         }
     }
 
@@ -55,6 +57,7 @@ impl Container {
         json!({
             "ociVersion": "1.2.0",
             "process": self.process(),
+            "hooks": self.hooks,
             "root": { "path": "rootfs" },
             "mounts": [
                 { "destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"] },

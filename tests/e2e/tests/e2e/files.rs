@@ -133,11 +133,14 @@ fn volumes_of_an_image_hold_what_it_put_there_and_can_be_written() {
         assert_eq!((log.as_str(), code), ("755\ndone\n", 0), "readonly_rootfs {readonly}");
     }
     // One of which the image has nothing.
-    let (log, code) = node.outcome(&pod, "empty", "echo y > /var/lib/data/new && ls /var/lib/data", |config| {
-        config["image"]["image"] = json!("images.test/volumes:1");
-        config["linux"] = json!({ "security_context": { "readonly_rootfs": true } });
-    });
-    assert_eq!((log.as_str(), code), ("new\n", 0));
+    for readonly in [false, true] {
+        let script = "echo y > /var/lib/data/new && ls /var/lib/data";
+        let (log, code) = node.outcome(&pod, &format!("empty-{readonly}"), script, |config| {
+            config["image"]["image"] = json!("images.test/volumes:1");
+            config["linux"] = json!({ "security_context": { "readonly_rootfs": readonly } });
+        });
+        assert_eq!((log.as_str(), code), ("new\n", 0), "readonly_rootfs {readonly}");
+    }
     node.finish();
 }
 

@@ -4,6 +4,7 @@
 // The helpers of a test fail it as the test itself does; clippy knows only functions marked as tests.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod apparmor;
 mod bad_input;
 mod command_line;
 mod configuration;
@@ -24,6 +25,7 @@ mod pod_limits;
 mod port_forward;
 mod restart;
 mod retries;
+mod seccomp;
 mod stats;
 mod streaming;
 mod terminal;
