@@ -10,6 +10,7 @@ use std::{
 };
 
 use oci_spec::runtime::{LinuxNamespaceType, Spec};
+use wharf_crash_points::point;
 use wharf_error::{Error, Result, ResultExt as _};
 
 use crate::{
@@ -145,7 +146,9 @@ fn make(request: CreateRequest<'_>) -> Result<Container> {
         None => {
             program.append(inside);
             program.append(after);
-            conduct(&program, spawn(&program, flags, born_in)?, Goal::Ready, deadline, &name)?
+            let born = spawn(&program, flags, born_in)?;
+            point!("runtime.create.cloned");
+            conduct(&program, born, Goal::Ready, deadline, &name)?
         }
         Some(user) => {
             program.step("wait for the root", Op::Ready);
@@ -154,6 +157,7 @@ fn make(request: CreateRequest<'_>) -> Result<Container> {
             let waiting = conduct(&program, spawn(&program, flags, born_in)?, Goal::Ready, deadline, &name)?;
             match build_for(&waiting, user, inside, cgroup_too, deadline) {
                 Ok((terminal, more)) => {
+                    point!("runtime.create.built");
                     let mut child = waiting.go_on(&program, Goal::Ready, deadline, &name)?;
                     child.terminal = terminal;
                     child.warnings.extend(more);

@@ -1,6 +1,7 @@
 use std::{collections::BTreeMap, fs, os::unix::fs::DirBuilderExt as _, path::Path, sync::Arc};
 
 use oci_spec::runtime::Spec;
+use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use super::{Container, ContainerRequest, NewContainer, record::Stage};
@@ -119,7 +120,9 @@ impl Inner {
         blocking("write the container's bundle", move || {
             let spec = build(&new)?;
             make_bundle(&new.bundle)?;
+            point!("pods.create.folder");
             write_spec(&new.bundle, &spec)?;
+            point!("pods.create.spec");
             match log_path.as_deref().and_then(Path::parent) {
                 Some(folder) => fs::create_dir_all(folder).step(|| format!("make the log folder {}", folder.display())),
                 None => Ok(()),
@@ -128,6 +131,7 @@ impl Inner {
         .await?;
         let parent = Some(chain_id).filter(|chain| !chain.is_empty());
         self.snapshots.prepare(&self.config.namespace, &key, parent, BTreeMap::new()).await?;
+        point!("pods.create.root");
         self.update_container(entry, |container| container.stage = Stage::Created).await
     }
 }

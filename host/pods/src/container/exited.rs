@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tracing::Instrument as _;
+use wharf_crash_points::point;
 use wharf_error::Result;
 use wharf_shim_api::ExitRecord;
 
@@ -86,6 +87,7 @@ impl Inner {
         })
         .await?;
         tracing::info!(container = %container.id, code, oom, "container has ended");
+        point!("pods.exited.booked");
         if exit.is_some() {
             // Only now: the shim keeps the exit code until it is in our books.
             if let Err(error) = shim.delete_task(&container.id, "").await

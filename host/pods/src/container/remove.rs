@@ -1,5 +1,6 @@
 use std::{fs, io, time::Duration};
 
+use wharf_crash_points::point;
 use wharf_error::{Result, ResultExt as _};
 
 use super::record::Stage;
@@ -42,10 +43,12 @@ impl Inner {
         self.update_container(entry, |row| row.stage = Stage::Removing).await?;
         // The mount namespace of its last process holds the root; only an empty group says that it is gone.
         self.kill_group(&container.cgroup).await.step(what)?;
+        point!("pods.remove-container.cgroup");
         match self.snapshots.remove(&self.config.namespace, container.snapshot_key()).await {
             Err(error) if !error.is_not_found() => return Err(error).step(what),
             _ => {}
         }
+        point!("pods.remove-container.root");
         let bundle = container.bundle(&self.pods_dir());
         blocking("remove the container's bundle", move || match fs::remove_dir_all(&bundle) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -54,6 +57,7 @@ impl Inner {
             _ => Ok(()),
         })
         .await?;
+        point!("pods.remove-container.folder");
         self.forget_container(&container.id).await?;
         self.collect_layers(&container.image_id).await;
         tracing::info!(container = %container.id, "container is removed");

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_shim_api::Stdio;
 
@@ -74,13 +75,16 @@ impl Inner {
             stdout: log.clone(),
             stderr: if container.tty { Stdio::Null } else { log },
         };
+        point!("pods.start.booked");
         let created = shim.create_task(&task).await;
+        point!("pods.start.created");
         // Before the shim is asked: a short container has ended before its answer is here.
         let started_at = time::now();
         let started = match created {
             Ok(()) => shim.start_task(&container.id, "").await,
             Err(error) => Err(error),
         };
+        point!("pods.start.started");
         match started {
             Ok(pid) => {
                 self.update_container(entry, |container| {

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use super::record::Stage;
@@ -54,7 +55,9 @@ impl Inner {
                 return Ok(());
             }
         }
+        point!("pods.stop-container.kill");
         self.signal(entry, SIGKILL, true).await.step(what)?;
+        point!("pods.stop-container.killed");
         let deadline = self.config.kill_deadline;
         tokio::time::timeout(deadline, entry.ended()).await.map_err(|_| {
             Error::new(

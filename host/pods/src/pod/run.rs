@@ -1,5 +1,6 @@
 use std::{fs, io, path::Path, sync::Arc};
 
+use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_shim_api::Namespace;
 
@@ -95,14 +96,19 @@ impl Inner {
             if !logs.as_os_str().is_empty() {
                 fs::create_dir_all(&logs).step(|| format!("make the log folder {}", logs.display()))?;
             }
+            point!("pods.run.folder");
             files::write(&bundle, &sandbox, resolv_conf.as_deref())
         })
         .await?;
+        point!("pods.run.files");
         let (shim, address) = Shim::launch(&self.config, &pod.id, &dir).await?;
+        point!("pods.run.launched");
         entry.set_shim(Some(shim.clone()));
         self.update_pod(entry, |pod| pod.address = address).await?;
         shim.create_sandbox(&dir, &pod.sandbox).await?;
+        point!("pods.run.created");
         let pid = shim.start_sandbox().await?;
+        point!("pods.run.started");
         self.update_pod(entry, |pod| {
             pod.pid = Some(pid);
             pod.stage = Stage::Made;

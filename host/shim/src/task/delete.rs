@@ -1,5 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
+use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_shim_api::{
     TaskEvent,
@@ -75,12 +76,15 @@ async fn take_away(shim: &Arc<Shim>, container: &Arc<Container>) -> Result<Exit>
         shim.logs.remove(owner);
     }
     let (shim_too, cgroup, id) = (shim.clone(), container.cgroup.clone(), container.id.clone());
+    point!("shim.delete.killed");
     blocking(move || {
         cgroup.delete(EMPTY)?;
+        point!("shim.delete.cgroup");
         shim_too.record.update(|record| drop(record.containers.remove(&id)))
     })
     .await
     .step(what)?;
+    point!("shim.delete.recorded");
     container.init.attached().take();
     shim.forget(&container.id);
     publish(shim, container, &container.init, exit);
