@@ -30,7 +30,10 @@ impl Pods {
     ) -> Result<String> {
         let inner = self.inner.clone();
         // A short id in the request means the same pod as its long one.
-        request.pod = inner.pod_entry(&request.pod)?.row().id;
+        let pod = inner.pod_entry(&request.pod)?;
+        request.pod = pod.row().id;
+        // A row of the last daemon may be about to be undone: it is no answer.
+        pod.recovered().await;
         let key = Container::key(&request.pod, &request.metadata);
         let contents = request.request.clone();
         let same = |container: &Container| container.pod_id == request.pod && container.metadata == request.metadata;

@@ -16,7 +16,7 @@ impl Pods {
     ///
     /// Idempotent: a container that is gone is success.
     pub async fn remove_container(&self, id: &str) -> Result<()> {
-        let entry = match self.inner.container_entry(id) {
+        let entry = match self.inner.recovered_entry(id).await {
             Err(error) if error.is_not_found() => return Ok(()),
             found => found?,
         };

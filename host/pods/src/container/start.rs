@@ -26,7 +26,7 @@ impl Pods {
     /// `NotFound`; `FailedPrecondition` where its pod is not ready or an earlier start failed; else the failing
     /// step of making the process.
     pub async fn start_container(&self, id: &str) -> Result<()> {
-        let entry = self.inner.container_entry(id)?;
+        let entry = self.inner.recovered_entry(id).await?;
         let inner = self.inner.clone();
         crate::detached("start container", async move {
             let _life = entry.life.lock().await;

@@ -18,7 +18,7 @@ impl Pods {
     /// Idempotent: a container that has ended, never ran, or is gone is success. Cancelling the call stops nothing
     /// that is under way.
     pub async fn stop_container(&self, id: &str, timeout: Duration) -> Result<()> {
-        let entry = match self.inner.container_entry(id) {
+        let entry = match self.inner.recovered_entry(id).await {
             Err(error) if error.is_not_found() => return Ok(()),
             found => found?,
         };

@@ -22,6 +22,10 @@ impl Pods {
         let inner = self.inner.clone();
         inner.check_handler(&request.runtime_handler)?;
         let key = request.metadata.key();
+        // A row of the last daemon may be about to be undone: it is no answer.
+        if let Some(pod) = inner.pod_by(|pod| pod.metadata == request.metadata) {
+            pod.recovered().await;
+        }
         let contents = request.request.clone();
         let known = || match self.inner.pod_by(|pod| pod.metadata == request.metadata) {
             Some(entry) => already_there(&entry.row(), &request).map(Some),
