@@ -3,8 +3,10 @@
 
 mod bench;
 mod build;
+mod crash;
 mod demo;
 mod guest;
+mod power;
 mod progress;
 mod test;
 mod test_programs;
@@ -37,6 +39,14 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Builds Wharf and kills it at any moment: what must hold then, and that nothing is left
+    Crash {
+        /// Arguments of wharf-crash: `--kills N`, `--seed S`, `--time-limit SECONDS`, …; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Cuts the power of a guest on a disk that loses what was not flushed, and looks at what is left of images and pods
+    Power(power::Arguments),
     /// Builds the binaries into target/release
     Build,
     /// Installs what building and testing need, and names what it cannot
@@ -48,6 +58,8 @@ fn main() -> ExitCode {
         Task::Demo { image } => demo::run(image.as_deref()),
         Task::Test(arguments) => test::run(&arguments),
         Task::Bench { arguments } => bench::run(&arguments),
+        Task::Crash { arguments } => crash::run(&arguments),
+        Task::Power(arguments) => power::run(&arguments),
         Task::Tools => tools::for_tests(),
         Task::Build => tools::wasm_target().and_then(|()| build::binaries()),
     };
