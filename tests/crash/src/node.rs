@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// What a broken pull leaves is kept for the next one this long, and not after.
-const RESUME: Duration = Duration::from_secs(3);
+const RESUME: Duration = Duration::from_secs(1);
 /// What a start may take until the first answer, on a machine that has nothing else to do.
 const ANSWER: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(2);
@@ -108,7 +108,11 @@ impl Node {
     ///
     /// When something is left, with all of it.
     pub fn check_left(&mut self) -> Result<()> {
-        self.now.take().as_ref().unwrap_or(&self.before).check()
+        let wanted = self.now.take();
+        let wanted = wanted.as_ref().unwrap_or(&self.before);
+        // What a killed pull or removal left is kept for a while; each look waits some seconds, too.
+        let _ = wanted.check().or_else(|_| wanted.check());
+        wanted.check()
     }
 
     /// Whether nothing is there: no pod, container, image, snapshot, file, mount, cgroup, namespace, process, row. Images

@@ -78,6 +78,11 @@ impl Inner {
         self.update_container(entry, |row| {
             // A start that failed, or a removal, has the last word.
             if matches!(row.stage, Stage::Starting | Stage::Running) {
+                // Started by a daemon that was killed before it could book that: a retry must not take it for one that
+                // could not be started.
+                if exit.is_some() && row.started_at == 0 {
+                    row.started_at = at;
+                }
                 row.set_exited(code, at, oom);
                 if seen.is_none() {
                     row.reason = "Unknown".into();
