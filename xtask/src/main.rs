@@ -3,11 +3,13 @@
 
 mod bench;
 mod build;
+mod crash;
 mod critest;
 mod demo;
 mod go_tools;
 mod guest;
 mod kubelet;
+mod power;
 mod progress;
 mod test;
 mod test_programs;
@@ -52,6 +54,14 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Builds Wharf and kills it at any moment: what must hold then, and that nothing is left
+    Crash {
+        /// Arguments of wharf-crash: `--kills N`, `--seed S`, `--time-limit SECONDS`, …; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Cuts the power of a guest on a disk that loses what was not flushed, and looks at what is left of images and pods
+    Power(power::Arguments),
     /// Builds the binaries into target/release
     Build,
     /// Installs what building and testing need, and names what it cannot
@@ -65,6 +75,8 @@ fn main() -> ExitCode {
         Task::Bench { arguments } => bench::run(&arguments),
         Task::Critest { arguments } => critest::run(&arguments),
         Task::Kubelet { arguments } => kubelet::run(&arguments),
+        Task::Crash { arguments } => crash::run(&arguments),
+        Task::Power(arguments) => power::run(&arguments),
         Task::Tools => tools::for_tests(),
         Task::Build => tools::wasm_target().and_then(|()| build::binaries()),
     };

@@ -9,6 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use oci_spec::image::Digest;
+use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_registry::{MAX_DOCUMENT, sha256_of, verify};
 
@@ -61,7 +62,9 @@ impl Content {
         let mut file = tempfile::Builder::new().prefix("document-").tempfile_in(&self.dirs.ingest).step(step)?;
         file.write_all(bytes).step(step)?;
         file.as_file().sync_all().step(step)?;
+        point!("images.content.written");
         file.persist(&path).map_err(|error| error.error).step(step)?;
+        point!("images.content.named");
         File::open(&self.dirs.blobs).and_then(|dir| dir.sync_all()).step(step)
     }
 
@@ -92,6 +95,7 @@ impl Content {
     pub fn keep_only(&self, keep: &HashSet<String>) -> Result<()> {
         for name in self.names(&self.dirs.blobs)? {
             if !keep.contains(&format!("sha256:{name}")) {
+                point!("images.content.remove");
                 remove(&self.dirs.blobs.join(name))?;
             }
         }

@@ -1,3 +1,4 @@
+use wharf_crash_points::point;
 use wharf_error::Result;
 use wharf_store::key;
 
@@ -12,6 +13,7 @@ impl Core {
     pub async fn remove(&self, namespace: &str, reference: &str) -> Result<()> {
         let Some(entry) = self.book(namespace).await?.find(reference)? else { return Ok(()) };
         self.drop_rows(namespace, std::slice::from_ref(&entry)).await?;
+        point!("images.remove.rows");
         self.collect(namespace).await
     }
 

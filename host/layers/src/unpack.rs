@@ -1,5 +1,6 @@
 use std::{io::Read, path::Path, thread};
 
+use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use crate::{
@@ -76,6 +77,7 @@ fn produce(inflate: &mut Inflate<impl Read>, mut conveyor: Conveyor) -> Result<(
 fn consume(plain: Plain, mut tree: Tree, options: &UnpackOptions) -> Result<Unpacked, Failure> {
     let mut archive = Archive::new(plain, options.limits.header);
     let entries = write::entries(&mut archive, &mut tree, &options.limits)?;
+    point!("layers.written");
     let implied = tree.finish()?;
     archive.drain()?;
     let (diff_id, bytes) = archive.into_inner().finish();

@@ -5,6 +5,7 @@ use std::{
 };
 
 use wasmtime::{Store, Trap, UpdateDeadline};
+use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result};
 
 use crate::{
@@ -129,7 +130,9 @@ impl Callable {
         });
         store.set_epoch_deadline(1);
         let ticking = self.house.engines.ticker.start();
+        point!("plugins.call.before");
         let answer = self.pre.instantiate(&mut store).and_then(|instance| ask(&mut store, &instance));
+        point!("plugins.call.after");
         drop(ticking);
 
         let last_words = voice.end();

@@ -52,6 +52,8 @@ pub(crate) struct PodEntry {
     shim: Mutex<Option<Shim>>,
     /// False while a new daemon looks for the shim of a pod that it found in the books.
     looked: watch::Sender<bool>,
+    /// False until a new daemon has undone or gone on with what the last one left of the pod and its containers.
+    recovered: watch::Sender<bool>,
     /// Held by one verb at a time.
     pub(crate) life: Arc<tokio::sync::Mutex<()>>,
 }
@@ -163,6 +165,16 @@ impl Inner {
         find(&self.containers.read().unwrap_or_else(PoisonError::into_inner), "container", id)
     }
 
+    /// As [`Inner::container_entry`], once a new daemon has taken over the container's pod: until then the row says what
+    /// the last one was about to do.
+    pub(crate) async fn recovered_entry(&self, id: &str) -> Result<Arc<ContainerEntry>> {
+        let row = self.container_entry(id)?.row();
+        if let Ok(pod) = self.pod_entry(&row.pod_id) {
+            pod.recovered().await;
+        }
+        self.container_entry(&row.id)
+    }
+
     pub(crate) fn pod_by(&self, matches: impl Fn(&Pod) -> bool) -> Option<Arc<PodEntry>> {
         let pods = self.pods.read().unwrap_or_else(PoisonError::into_inner);
         pods.values().find(|entry| matches(&entry.lock())).cloned()
@@ -192,13 +204,15 @@ impl Inner {
         Ok(self.list_pod(pod, true))
     }
 
-    /// `looked` of false: its shim is still to be found; calls that need it wait until [`PodEntry::looked`].
+    /// `looked` of false: it is of the last daemon, its shim is still to be found and what was under way to be undone or
+    /// gone on with; calls that need it wait until [`PodEntry::looked`] or [`PodEntry::recovered`].
     pub(crate) fn list_pod(&self, pod: Pod, looked: bool) -> Arc<PodEntry> {
         let id = pod.id.clone();
         let entry = Arc::new(PodEntry {
             row: Mutex::new(pod),
             shim: Mutex::default(),
             looked: watch::Sender::new(looked),
+            recovered: watch::Sender::new(looked),
             life: Arc::default(),
         });
         self.pods.write().unwrap_or_else(PoisonError::into_inner).insert(id, entry.clone());
@@ -310,6 +324,19 @@ impl PodEntry {
     /// The search for the shim has come to its end.
     pub(crate) fn looked(&self) {
         self.looked.send_replace(true);
+    }
+
+    /// Waits until what the last daemon left of the pod and its containers is as a row says. Not under the pod's `life`,
+    /// which the recovery holds.
+    pub(crate) async fn recovered(&self) {
+        // The sender lives in `self`, so the channel cannot close; the recovery has deadlines of its own.
+        let _ = self.recovered.subscribe().wait_for(|recovered| *recovered).await;
+    }
+
+    /// The recovery has come to its end.
+    pub(crate) fn set_recovered(&self) {
+        self.looked.send_replace(true);
+        self.recovered.send_replace(true);
     }
 
     pub(crate) fn set_shim(&self, shim: Option<Shim>) {

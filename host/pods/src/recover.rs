@@ -63,7 +63,7 @@ impl Pods {
                     if let Err(error) = inner.recover(&entry).await {
                         tracing::error!(%error, "recover a pod sandbox; its removal can still be asked for");
                     }
-                    entry.looked();
+                    entry.set_recovered();
                     drop(life);
                 }
                 .instrument(span),

@@ -11,6 +11,7 @@ use std::{
 };
 
 use oci_spec::runtime::{LinuxNamespaceType, Spec};
+use wharf_crash_points::point;
 use wharf_error::{Error, Result, ResultExt as _};
 
 use crate::{
@@ -176,7 +177,9 @@ fn make(request: CreateRequest<'_>) -> Result<Container> {
         None => {
             program.append(inside);
             program.append(after);
-            let child = conduct(&program, spawn(&program, flags, born_in)?, Goal::Ready, deadline, &name)?;
+            let born = spawn(&program, flags, born_in)?;
+            point!("runtime.create.cloned");
+            let child = conduct(&program, born, Goal::Ready, deadline, &name)?;
             let (pid, pidfd) = (child.pid, child.pidfd.try_clone().step(|| "duplicate a pidfd".into())?);
             past_hooks(&hooks, &facts, (pid, pidfd.as_fd()), child, &program, &name)?
         }
@@ -187,6 +190,7 @@ fn make(request: CreateRequest<'_>) -> Result<Container> {
             let waiting = conduct(&program, spawn(&program, flags, born_in)?, Goal::Ready, deadline, &name)?;
             match build_for(&waiting, user, inside, cgroup_too, &hooks, &facts) {
                 Ok((terminal, more)) => {
+                    point!("runtime.create.built");
                     let mut child = waiting.go_on(&program, Goal::Ready, Instant::now() + DEADLINE, &name)?;
                     child.terminal = terminal;
                     child.warnings.extend(more);

@@ -13,6 +13,7 @@ use rustix::{
     process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
 use wharf_cgroups::Hierarchies;
+use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_runtime::{run_poststop, unpin_netns};
 use wharf_shim_api::{ExitRecord, task::DeleteResponse, timestamp};
@@ -52,6 +53,7 @@ pub fn delete(args: &Args) -> Result<()> {
 /// tried; the first failure is reported. Again is success. Callers hold the bundle's [`lock`].
 pub fn clean_locked(bundle: &Path, id: &str) -> Result<()> {
     let mut done = end_shim(bundle, id);
+    point!("shim.clean.shim");
     let record = Record::read(bundle)?;
     if !record.containers.is_empty() || record.cgroup_parent.is_some() {
         let hierarchies = Hierarchies::detect()?;
@@ -62,11 +64,14 @@ pub fn clean_locked(bundle: &Path, id: &str) -> Result<()> {
             done = done.and(end_cgroup(&hierarchies, parent));
         }
     }
+    point!("shim.clean.cgroups");
     if let Some(netns) = &record.netns {
         done = done.and(unpin_netns(netns));
     }
+    point!("shim.clean.netns");
     done = done.and(remove(&socket_of(bundle)));
     done?;
+    point!("shim.clean.socket");
     remove(&bundle.join("shim.json"))
 }
 
@@ -107,6 +112,7 @@ fn end_container(hierarchies: &Hierarchies, id: &str, container: &ContainerRecor
 fn end_cgroup(hierarchies: &Hierarchies, path: &str) -> Result<()> {
     let cgroup = hierarchies.open(path)?;
     cgroup.kill(9)?;
+    point!("shim.clean.killed");
     cgroup.delete(EMPTY)
 }
 

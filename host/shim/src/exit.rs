@@ -3,6 +3,7 @@
 use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use tokio::io::{Interest, unix::AsyncFd};
+use wharf_crash_points::point;
 use wharf_error::{Result, ResultExt as _};
 use wharf_shim_api::{
     ExitRecord, TaskEvent,
@@ -78,7 +79,9 @@ async fn report(shim: &Arc<Shim>, container: &Arc<Container>, process: &Arc<Proc
     deliver_output(process).await;
     shim.logs.drain(process.owner).await;
     shim.logs.finish(process.owner);
+    point!("shim.exit.drained");
     let oom = is_init && record(container, exit).await;
+    point!("shim.exit.recorded");
     tracing::info!(container = container.id, exec = process.exec_id, code = exit.code, oom, "exited");
     process.set_stage(Stage::Exited(exit));
     drop(started);

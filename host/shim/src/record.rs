@@ -8,6 +8,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use wharf_crash_points::point;
 use wharf_error::{Kind, Result, ResultExt as _};
 
 /// The record's name in the pod's bundle.
@@ -54,7 +55,10 @@ impl Record {
     fn write(&self, bundle: &Path) -> Result<()> {
         let (path, new) = (bundle.join(FILE), bundle.join(".shim.json.new"));
         let json = serde_json::to_vec(self).step(|| format!("encode {}", path.display()))?;
-        fs::write(&new, json).and_then(|()| fs::rename(&new, &path)).step(|| format!("write {}", path.display()))
+        let step = || format!("write {}", path.display());
+        fs::write(&new, json).step(step)?;
+        point!("shim.record.written");
+        fs::rename(&new, &path).step(step)
     }
 }
 

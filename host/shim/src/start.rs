@@ -22,6 +22,7 @@ use rustix::{
     io::{Errno, FdFlags, fcntl_setfd},
     process::{setsid, umask},
 };
+use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_shim_api::address_of;
 
@@ -51,10 +52,15 @@ pub fn start(args: &Args) -> Result<()> {
     if UnixStream::connect(&socket).is_err() {
         // A server before us has died: what its record names has nobody else to take it away.
         clean_locked(&args.bundle, &args.id)?;
+        point!("shim.start.cleaned");
         let listener = listen(&socket)?;
+        point!("shim.start.listening");
         write(&args.bundle.join("address"), &address)?;
+        point!("shim.start.address");
         let pid = spawn(args, listener.into(), &lock)?;
+        point!("shim.start.spawned");
         write(&args.bundle.join("shim.pid"), &pid.to_string())?;
+        point!("shim.start.pid");
     }
     let answer = match std::env::var("MAX_SHIM_VERSION").ok().and_then(|version| version.parse::<u32>().ok()) {
         // containerd 2 takes a bare address for a shim of version 2.
@@ -138,6 +144,7 @@ fn spawn(args: &Args, listener: OwnedFd, lock: &File) -> Result<u32> {
         .arg("serve")
         .current_dir("/")
         .env_clear()
+        .envs(wharf_crash_points::environment())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(stderr);

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use wharf_crash_points::point;
 use wharf_error::{Result, ResultExt as _};
 
 use crate::{
@@ -120,6 +121,7 @@ impl Core {
         let step = || format!("snapshots {}: flush", root.display());
         let folder = File::open(root).step(step)?;
         rustix::fs::syncfs(&folder).map_err(std::io::Error::from).step(step)?;
+        point!("snapshots.flushed");
         self.store.write_durable(move |writer| {
             for (key, id) in layers {
                 match writer.get::<Rows>(&key)? {

@@ -5,6 +5,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
+use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use crate::{
@@ -113,7 +114,9 @@ pub(crate) fn write_now<R>(
     let value = run(change, &mut writer)?;
     let changes = writer.into_changes();
     drop(view);
+    point!("store.crash.before");
     database.apply(&changes)?;
+    point!("store.crash.after");
     committed(&changes);
     Ok(value)
 }
@@ -144,7 +147,9 @@ fn commit(database: &Arc<Database>, batch: Vec<Job>) {
         }
     }
     drop(view);
+    point!("store.durable.before");
     let flushed = database.apply(&changes);
+    point!("store.durable.after");
     for done in waiting {
         done(flushed.as_ref().map_err(again).copied());
     }

@@ -1,15 +1,8 @@
-//! Wharf: the container runtime's daemon and command line in one binary.
-//!
-//! Nothing but wiring lives here: the command line (`cli`), the configuration (`config`), and the daemon that puts
-//! the other crates together and serves them (`daemon`).
+//! The binary `wharf`.
 #![forbid(unsafe_code)]
-
-mod cli;
-mod config;
-mod daemon;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::run()
+    wharf::main()
 }

@@ -38,6 +38,10 @@ pub struct DaemonOptions {
     pub environment: Vec<(String, String)>,
     /// The network that it runs in; none: the machine's.
     pub network: Option<NetNs>,
+    /// The folder of what outlives a reboot, which stays and may be there already; else a temporary one.
+    pub at: Option<PathBuf>,
+    /// The daemon's name beside this program: an armed one has another.
+    pub program: String,
 }
 
 impl Default for DaemonOptions {
@@ -50,6 +54,8 @@ impl Default for DaemonOptions {
             log_level: "debug,h2=info,hyper=info,tower=info".into(),
             environment: Vec::new(),
             network: None,
+            at: None,
+            program: "wharf".into(),
         }
     }
 }
@@ -93,8 +99,11 @@ impl Daemon {
     ///
     /// When it is not built, ends, or does not answer in time, with the end of its log.
     pub fn start(options: &DaemonOptions) -> Result<Self> {
-        let wharf = Self::bin_dir()?.join("wharf");
-        let dirs = WorkDir::new(&options.name)?;
+        let wharf = Self::bin_dir()?.join(&options.program);
+        let dirs = match &options.at {
+            Some(root) => WorkDir::at(root, &options.name)?,
+            None => WorkDir::new(&options.name)?,
+        };
         let cgroup_parent = format!("/{}", dirs.unique());
         let config = dirs.root().join("config.toml");
         let certs = dirs.root().join("certs.d");
@@ -128,6 +137,16 @@ impl Daemon {
     ///
     /// When it runs already, ends, or does not answer in time.
     pub fn launch(&mut self) -> Result<()> {
+        self.spawn()?;
+        self.wait_ready()
+    }
+
+    /// The first half of [`Daemon::launch`]: its process, whatever becomes of it.
+    ///
+    /// # Errors
+    ///
+    /// When it runs already, or cannot be started.
+    pub fn spawn(&mut self) -> Result<()> {
         ensure!(self.child.is_none(), "the daemon runs already");
         let log = File::options().create(true).append(true).open(self.log_path()).context("open the daemon's log")?;
         let mut command = self.command();
@@ -137,6 +156,15 @@ impl Daemon {
             None => command.spawn(),
         };
         self.child = Some(child.with_context(|| format!("start {}", self.wharf.display()))?);
+        Ok(())
+    }
+
+    /// The second half: it takes connections.
+    ///
+    /// # Errors
+    ///
+    /// When it ends, or does not answer in time.
+    pub fn wait_ready(&mut self) -> Result<()> {
         let mut ended = None;
         let ready = wait_for(READY, || {
             ended = self.child.as_mut().and_then(|c| c.try_wait().ok().flatten());
@@ -224,6 +252,11 @@ impl Daemon {
         self.launch()
     }
 
+    /// Whether it has ended although nobody has ended it; [`Daemon::kill`] then clears away.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(Some(_))))
+    }
+
     /// Its process, while it runs.
     pub fn pid(&self) -> Option<u32> {
         self.child.as_ref().map(Child::id)
@@ -269,6 +302,12 @@ impl Daemon {
         let text = fs::read_to_string(self.log_path()).unwrap_or_default();
         let all: Vec<_> = text.lines().collect();
         format!("--- the daemon's log ends ---\n{}", all[all.len().saturating_sub(lines)..].join("\n"))
+    }
+
+    /// From now on its folders stay when it is dropped: for whoever wants to know what went wrong. They are named.
+    pub fn keep(&mut self) -> [PathBuf; 2] {
+        self.dirs.keep();
+        [self.dirs.root().to_owned(), self.dirs.state().to_owned()]
     }
 
     /// Everything on this machine that can belong to this daemon.

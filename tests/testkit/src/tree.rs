@@ -72,6 +72,14 @@ impl Tree {
         &self.entries
     }
 
+    /// The path and bytes of each regular file.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.entries.iter().filter_map(|entry| match &entry.node {
+            Node::File(bytes) => Some((entry.path.as_str(), bytes.as_slice())),
+            _ => None,
+        })
+    }
+
     /// Whether this exact path has an entry.
     pub fn has(&self, path: &str) -> bool {
         self.entries.iter().any(|e| e.path == path)

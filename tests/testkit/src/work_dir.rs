@@ -1,4 +1,7 @@
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result};
 use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, TMPFS_MAGIC, statfs};
@@ -8,8 +11,10 @@ use tempfile::TempDir;
 /// `state` on tmpfs as in production, with a socket path short enough for `sockaddr_un`. Removed on drop.
 #[derive(Debug)]
 pub struct WorkDir {
-    root: TempDir,
+    root: PathBuf,
     state: TempDir,
+    /// Unless its place was given.
+    temporary: Option<TempDir>,
 }
 
 impl WorkDir {
@@ -26,12 +31,24 @@ impl WorkDir {
                 .tempdir_in(folder)
                 .with_context(|| format!("make a temporary folder in {}", folder.display()))
         };
-        Ok(Self { root: in_folder(&disk_folder()?)?, state: in_folder(&tmpfs_folder())? })
+        let root = in_folder(&disk_folder()?)?;
+        Ok(Self { root: root.path().to_owned(), state: in_folder(&tmpfs_folder())?, temporary: Some(root) })
+    }
+
+    /// As [`WorkDir::new`], with what outlives a reboot at a place of its own, which stays: there may be one already.
+    ///
+    /// # Errors
+    ///
+    /// When a folder cannot be made.
+    pub fn at(root: &Path, what: &str) -> Result<Self> {
+        fs::create_dir_all(root).with_context(|| format!("make {}", root.display()))?;
+        let state = tempfile::Builder::new().prefix(&format!("wharf-{what}-")).tempdir_in(tmpfs_folder());
+        Ok(Self { root: root.to_owned(), state: state.context("make a temporary folder")?, temporary: None })
     }
 
     /// The folder for what outlives a reboot, and for whatever else a test writes.
     pub fn root(&self) -> &Path {
-        self.root.path()
+        &self.root
     }
 
     /// The folder for what a reboot ends.
@@ -39,9 +56,17 @@ impl WorkDir {
         self.state.path()
     }
 
+    /// Leaves both where they are when this is dropped.
+    pub fn keep(&mut self) {
+        if let Some(root) = &mut self.temporary {
+            root.disable_cleanup(true);
+        }
+        self.state.disable_cleanup(true);
+    }
+
     /// A name that no other private daemon has at this moment.
     pub fn unique(&self) -> String {
-        self.root.path().file_name().map_or_else(String::new, |n| n.to_string_lossy().to_ascii_lowercase())
+        self.root.file_name().map_or_else(String::new, |n| n.to_string_lossy().to_ascii_lowercase())
     }
 }
 

@@ -17,6 +17,7 @@ mod disk;
 mod initramfs;
 mod job;
 mod kernel;
+mod lossy;
 mod machine;
 mod modules;
 mod results;
@@ -27,6 +28,7 @@ pub use self::{
     disk::Disk,
     job::{DISK, End, Event, Job, PORT, Program},
     kernel::{Kernel, Version},
+    lossy::LossyDisk,
     machine::{Facts, Guest, Machine, agent_beside},
     results::{Results, run},
     tools::Tools,

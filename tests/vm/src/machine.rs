@@ -139,6 +139,11 @@ impl Guest {
         }
     }
 
+    /// What it tells next, if it does before `deadline`.
+    pub fn next_within(&mut self, deadline: Instant) -> Option<Event> {
+        self.events.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()
+    }
+
     /// Cuts its power: what it had not flushed to its disk is up to the disk.
     pub fn cut(mut self) {
         self.end();

@@ -1,5 +1,6 @@
 use std::{path::PathBuf, sync::Arc};
 
+use wharf_crash_points::point;
 use wharf_error::{Kind, Result};
 use wharf_layers::{Failure, fix_implied};
 
@@ -85,6 +86,7 @@ impl Committer {
         };
         match committed {
             Ok(()) => {
+                point!("images.layer.committed");
                 scratch.committed(key);
                 self.below = match (self.below.take(), dir) {
                     (Some(below), Some(dir)) => Some(std::iter::once(dir).chain(below).collect()),

@@ -1,6 +1,7 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use tokio::sync::OwnedSemaphorePermit;
+use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_layers::{Descriptor, Failure, UnpackOptions};
 use wharf_plugins::Content;
@@ -128,6 +129,7 @@ impl Extraction {
     ) -> Result<Made, Failure> {
         let _unpack = self.core.unpacks.acquire().await.map_err(|_| Error::internal("images: no turns any more"))?;
         let (key, target) = self.prepare(layer, parent).await?;
+        point!("images.layer.prepared");
         let options = UnpackOptions {
             compression: layer.compression,
             expected: self
@@ -151,6 +153,7 @@ impl Extraction {
             }
             (Source::Registry(_), None) => Err(Error::internal("images: a layer without bytes").into()),
         };
+        point!("images.layer.unpacked");
         match unpacked {
             Ok(unpacked) => Ok(Made { key, target, implied: unpacked.implied }),
             Err(failure) => {

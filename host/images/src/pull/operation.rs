@@ -1,6 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
+use wharf_crash_points::point;
 use wharf_error::{Kind, Result, ResultExt as _};
 use wharf_registry::{Auth, Reference};
 
@@ -57,7 +58,9 @@ async fn pull(
     *lease = Some(core.leases.hold(namespace, chain.collect()));
     drop(not_collecting);
     let from = Repository { client: core.client.clone(), reference: reference.clone(), auth: auth.cloned() };
+    point!("images.pull.selected");
     extract(core, namespace, &selected, Source::Registry(Box::new(from)), progress, scratch).await?;
+    point!("images.pull.extracted");
     let digest_name = reference.at(selected.target.digest());
     let names = match reference.digest() {
         Some(_) => vec![digest_name],

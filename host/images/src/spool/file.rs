@@ -11,6 +11,7 @@ use bytes::Bytes;
 use oci_spec::image::Descriptor;
 use rustix::fs::SeekFrom;
 use tokio::sync::{Mutex, watch};
+use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use super::{filled::Filled, spools::Spools};
@@ -114,6 +115,7 @@ impl Spool {
             chunks.iter().try_fold(offset, |at, chunk| file.write_all_at(chunk, at).map(|()| at + chunk.len() as u64))
         });
         let end = writing.await.step(step)?.step(step)?;
+        point!("images.spool.written");
         self.filled.send_modify(|filled| filled.add(offset..end));
         Ok(end)
     }

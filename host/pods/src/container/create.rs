@@ -7,6 +7,7 @@ use std::{
 };
 
 use oci_spec::runtime::Spec;
+use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_images::Image;
 
@@ -36,7 +37,10 @@ impl Pods {
     ) -> Result<String> {
         let inner = self.inner.clone();
         // A short id in the request means the same pod as its long one.
-        request.pod = inner.pod_entry(&request.pod)?.row().id;
+        let pod = inner.pod_entry(&request.pod)?;
+        request.pod = pod.row().id;
+        // A row of the last daemon may be about to be undone: it is no answer.
+        pod.recovered().await;
         let key = Container::key(&request.pod, &request.metadata);
         let contents = request.request.clone();
         let same = |container: &Container| container.pod_id == request.pod && container.metadata == request.metadata;
@@ -75,7 +79,7 @@ impl Inner {
             annotations: request.annotations,
             image_ref: request.image_ref,
             image_id: request.image.id.clone(),
-            volumes: volumes(&request.image),
+            declared_volumes: declared_volumes(&request.image),
             log_path: request.log_path,
             stdin: request.stdin,
             stdin_once: request.stdin_once,
@@ -138,7 +142,9 @@ impl Inner {
         blocking("write the container's bundle", move || {
             let spec = build(&new)?;
             make_bundle(&new.bundle)?;
+            point!("pods.create.folder");
             write_spec(&new.bundle, &spec)?;
+            point!("pods.create.spec");
             match log_path.as_deref().and_then(Path::parent) {
                 Some(folder) => fs::create_dir_all(folder).step(|| format!("make the log folder {}", folder.display())),
                 None => Ok(()),
@@ -146,7 +152,9 @@ impl Inner {
         })
         .await?;
         let parent = Some(chain_id).filter(|chain| !chain.is_empty());
-        self.snapshots.prepare(&self.config.namespace, &key, parent, BTreeMap::new()).await.map(drop)
+        self.snapshots.prepare(&self.config.namespace, &key, parent, BTreeMap::new()).await?;
+        point!("pods.create.root");
+        Ok(())
     }
 }
 
@@ -159,7 +167,7 @@ fn already_there(container: &Container, request: &ContainerRequest, key: &str) -
 }
 
 /// The volumes that an image declares. What can be no folder of a root is no reason not to run it.
-fn volumes(image: &Image) -> Vec<PathBuf> {
+fn declared_volumes(image: &Image) -> Vec<PathBuf> {
     let declared = image.config.config().as_ref().and_then(|config| config.volumes().clone()).unwrap_or_default();
     let mut paths: Vec<PathBuf> = declared.iter().map(|path| Path::new(path).components().collect()).collect();
     paths.retain(|path| path.is_absolute() && path.parent().is_some());

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tracing::Instrument as _;
+use wharf_crash_points::point;
 use wharf_error::Result;
 use wharf_shim_api::ExitRecord;
 
@@ -77,6 +78,11 @@ impl Inner {
         self.update_container(entry, |row| {
             // A start that failed, or a removal, has the last word.
             if matches!(row.stage, Stage::Starting | Stage::Running) {
+                // Started by a daemon that was killed before it could book that: a retry must not take it for one that
+                // could not be started.
+                if exit.is_some() && row.started_at == 0 {
+                    row.started_at = at;
+                }
                 row.set_exited(code, at, oom);
                 if seen.is_none() {
                     row.reason = "Unknown".into();
@@ -86,6 +92,7 @@ impl Inner {
         })
         .await?;
         tracing::info!(container = %container.id, code, oom, "container has ended");
+        point!("pods.exited.booked");
         if exit.is_some() {
             // Only now: the shim keeps the exit code until it is in our books.
             if let Err(error) = shim.delete_task(&container.id, "").await

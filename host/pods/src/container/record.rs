@@ -155,7 +155,7 @@ pub struct Container {
     pub image_id: String,
     /// The folders that the image wants in its root, whether it brings them or not.
     #[serde(default)]
-    pub volumes: Vec<PathBuf>,
+    pub declared_volumes: Vec<PathBuf>,
     /// Where its log is, if it has one.
     pub log_path: Option<PathBuf>,
     /// As requested.

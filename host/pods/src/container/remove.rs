@@ -1,5 +1,6 @@
 use std::{fs, io, time::Duration};
 
+use wharf_crash_points::point;
 use wharf_error::{Result, ResultExt as _};
 
 use super::record::Stage;
@@ -15,7 +16,7 @@ impl Pods {
     ///
     /// Idempotent: a container that is gone is success.
     pub async fn remove_container(&self, id: &str) -> Result<()> {
-        let entry = match self.inner.container_entry(id) {
+        let entry = match self.inner.recovered_entry(id).await {
             Err(error) if error.is_not_found() => return Ok(()),
             found => found?,
         };
@@ -42,11 +43,14 @@ impl Inner {
         self.update_container(entry, |row| row.stage = Stage::Removing).await?;
         // The mount namespace of its last process holds the root; only an empty group says that it is gone.
         self.kill_group(&container.cgroup).await.step(what)?;
+        point!("pods.remove-container.cgroup");
         match self.snapshots.remove(&self.config.namespace, container.snapshot_key()).await {
             Err(error) if !error.is_not_found() => return Err(error).step(what),
             _ => {}
         }
+        point!("pods.remove-container.root");
         self.remove_views(&container).await.step(what)?;
+        point!("pods.remove-container.views");
         let bundle = container.bundle(&self.pods_dir());
         blocking("remove the container's bundle", move || match fs::remove_dir_all(&bundle) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -55,6 +59,7 @@ impl Inner {
             _ => Ok(()),
         })
         .await?;
+        point!("pods.remove-container.folder");
         self.forget_container(&container).await?;
         let volumes = container.volumes.iter().map(|view| view.image_id.as_str());
         for image in volumes.chain([container.image_id.as_str()]) {

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_shim_api::Stdio;
 
@@ -25,7 +26,7 @@ impl Pods {
     /// `NotFound`; `FailedPrecondition` where its pod is not ready or an earlier start failed; else the failing
     /// step of making the process.
     pub async fn start_container(&self, id: &str) -> Result<()> {
-        let entry = self.inner.container_entry(id)?;
+        let entry = self.inner.recovered_entry(id).await?;
         let inner = self.inner.clone();
         crate::detached("start container", async move {
             let _life = entry.life.lock().await;
@@ -72,19 +73,22 @@ impl Inner {
             volatile: self.config.volatile,
             idmapped: pod.row().sandbox.user_namespace.is_some(),
             strict_groups: container.strict_groups,
-            folders: &container.volumes,
+            folders: &container.declared_volumes,
             terminal: container.tty,
             stdin,
             stdout: log.clone(),
             stderr: if container.tty { Stdio::Null } else { log },
         };
+        point!("pods.start.booked");
         let created = shim.create_task(&task).await.and_then(|pid| user_of(pid, &pod.row()));
+        point!("pods.start.created");
         // Before the shim is asked: a short container has ended before its answer is here.
         let started_at = time::now();
         let started = match created {
             Ok(user) => shim.start_task(&container.id, "").await.map(|pid| (pid, user)),
             Err(error) => Err(error),
         };
+        point!("pods.start.started");
         match started {
             Ok((pid, user)) => {
                 self.update_container(entry, |container| {

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use super::record::Stage;
@@ -17,7 +18,7 @@ impl Pods {
     /// Idempotent: a container that has ended, never ran, or is gone is success. Cancelling the call stops nothing
     /// that is under way.
     pub async fn stop_container(&self, id: &str, timeout: Duration) -> Result<()> {
-        let entry = match self.inner.container_entry(id) {
+        let entry = match self.inner.recovered_entry(id).await {
             Err(error) if error.is_not_found() => return Ok(()),
             found => found?,
         };
@@ -54,7 +55,9 @@ impl Inner {
                 return Ok(());
             }
         }
+        point!("pods.stop-container.kill");
         self.signal(entry, SIGKILL, true).await.step(what)?;
+        point!("pods.stop-container.killed");
         let deadline = self.config.kill_deadline;
         tokio::time::timeout(deadline, entry.ended()).await.map_err(|_| {
             Error::new(

@@ -20,7 +20,7 @@ impl Pods {
     /// `NotFound`; `FailedPrecondition` where it has ended; `Unsupported` for a limit that this node does not have;
     /// else what the kernel says.
     pub async fn update_container(&self, id: &str, limits: LinuxResources) -> Result<()> {
-        let entry = self.inner.container_entry(id)?;
+        let entry = self.inner.recovered_entry(id).await?;
         let inner = self.inner.clone();
         crate::detached("update container", async move {
             let _life = entry.life.lock().await;

@@ -54,7 +54,7 @@ impl Pods {
     /// `NotFound`; `FailedPrecondition` where the container does not run; `InvalidArgument` without a command;
     /// `DeadlineExceeded` at the timeout; what the shim says where the command cannot be executed.
     pub async fn exec_sync(&self, container: &str, request: ExecRequest) -> Result<ExecOutput> {
-        let entry = self.inner.container_entry(container)?;
+        let entry = self.inner.recovered_entry(container).await?;
         if request.args.first().is_none_or(String::is_empty) {
             return Err(Error::invalid(format!("exec in container {container}: no command given")));
         }

@@ -1,5 +1,6 @@
 use std::{fs, io};
 
+use wharf_crash_points::point;
 use wharf_error::{Result, ResultExt as _};
 
 use super::{Pod, record::Stage, run::blocking};
@@ -40,6 +41,7 @@ impl Inner {
             let _life = container.life.lock().await;
             self.remove_container(&container).await.step(|| format!("remove pod sandbox {}", pod.id))?;
         }
+        point!("pods.remove.containers");
         self.forget_pod_and_folder(&pod).await?;
         tracing::info!(pod = %pod.id, "pod sandbox is removed");
         Ok(())
@@ -54,6 +56,7 @@ impl Inner {
             _ => Ok(()),
         })
         .await?;
+        point!("pods.remove.folder");
         self.forget_pod(pod).await
     }
 }

@@ -1,5 +1,6 @@
 use std::{fs, io, path::Path, sync::Arc};
 
+use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_network::{NetworkRequest, PodName};
 use wharf_shim_api::Namespace;
@@ -23,6 +24,10 @@ impl Pods {
         let inner = self.inner.clone();
         inner.check_handler(&request.runtime_handler)?;
         let key = request.metadata.key();
+        // A row of the last daemon may be about to be undone: it is no answer.
+        if let Some(pod) = inner.pod_by(|pod| pod.metadata == request.metadata) {
+            pod.recovered().await;
+        }
         let contents = request.request.clone();
         let known = || match self.inner.pod_by(|pod| pod.metadata == request.metadata) {
             Some(entry) => already_there(&entry.row(), &request).map(Some),
@@ -101,15 +106,21 @@ impl Inner {
             if !logs.as_os_str().is_empty() {
                 fs::create_dir_all(&logs).step(|| format!("make the log folder {}", logs.display()))?;
             }
+            point!("pods.run.folder");
             files::write(&bundle, &sandbox, resolv_conf.as_deref())
         })
         .await?;
+        point!("pods.run.files");
         let (shim, address) = Shim::launch(&self.config, &pod.id, &dir).await?;
+        point!("pods.run.launched");
         entry.set_shim(Some(shim.clone()));
         self.update_pod(entry, |pod| pod.address = address).await?;
         shim.create_sandbox(&dir, &pod.sandbox).await?;
+        point!("pods.run.created");
         self.attach(&pod, network).await?;
+        point!("pods.run.attached");
         let pid = shim.start_sandbox().await?;
+        point!("pods.run.started");
         self.update_pod(entry, |pod| {
             pod.pid = Some(pid);
             pod.stage = Stage::Made;

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
+use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use super::{Pod, record::Stage};
@@ -47,7 +48,9 @@ impl Inner {
         for stopped in join_all(stops).await {
             stopped.step(|| format!("stop pod sandbox {}", pod.id))?;
         }
+        point!("pods.stop.containers");
         self.tear_down(entry).await.step(|| format!("stop pod sandbox {}", pod.id))?;
+        point!("pods.stop.torn-down");
         if pod.stage == Stage::Made {
             self.update_pod(entry, |pod| {
                 pod.stage = Stage::Stopped;
@@ -68,7 +71,10 @@ impl Inner {
         self.networks.detach(&pod.id).await?;
         let shut = match entry.found_shim() {
             Some(shim) => match shim.stop_sandbox().await {
-                Ok(()) => shim.shutdown().await,
+                Ok(()) => {
+                    point!("pods.stop.sandbox");
+                    shim.shutdown().await
+                }
                 failed => failed,
             },
             None => Err(Error::new(Kind::Unavailable, "no supervisor is known")),
@@ -78,6 +84,7 @@ impl Inner {
             tracing::debug!(pod = %pod.id, %error, "the pod's shim did not end by itself");
             shim::clean_up(&self.config, &pod.id, &dir).await?;
         }
+        point!("pods.stop.shim");
         entry.set_shim(None);
         self.remove_group(&pod).await
     }
@@ -90,6 +97,7 @@ impl Inner {
             let deadline = self.config.kill_deadline;
             super::run::blocking("remove the pod's control group", move || {
                 group.delete(deadline)?;
+                point!("pods.stop.cgroup");
                 parent.delete_if_empty()
             })
             .await?;

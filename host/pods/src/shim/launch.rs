@@ -56,6 +56,7 @@ async fn run(config: &PodsConfig, pod: &str, bundle: &Path, verb: &str) -> Resul
         .env_clear()
         .env("TTRPC_ADDRESS", ttrpc_address(&config.address))
         .env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/sbin:/usr/bin:/sbin:/bin".into()))
+        .envs(wharf_crash_points::environment())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

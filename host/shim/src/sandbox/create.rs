@@ -5,6 +5,7 @@ use std::{
 
 use tokio::sync::watch;
 use wharf_cgroups::Cgroup;
+use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_runtime::{
     IdMapping, IdMappings, PodNamespaces, PodNamespacesRequest, SharedMemory, create_pod_namespaces, open_namespace,
@@ -74,10 +75,13 @@ fn make(shim: &Shim, options: SandboxOptions, given_netns: &str) -> Result<Sandb
     };
     let made_here = parent.as_ref().filter(|parent| !parent.exists()).map(Cgroup::path);
     shim.record.update(|record| (record.netns, record.cgroup_parent) = (pin.clone(), made_here))?;
+    point!("shim.sandbox.recorded");
     if let Some(parent) = &parent {
         shim.hierarchies()?.create(&parent.path())?;
     }
+    point!("shim.sandbox.cgroup");
     let mut namespaces = namespaces(&options, pin.as_deref(), given)?;
+    point!("shim.sandbox.namespaces");
     let init = match options.pid {
         Namespace::Pod => Some(Init::spawn(namespaces.user.as_deref())?),
         Namespace::Node | Namespace::Container => None,
@@ -116,6 +120,7 @@ fn namespaces(options: &SandboxOptions, pin: Option<&Path>, given: Option<&str>)
         use std::os::fd::AsFd as _;
         // A pin of this very name is what an earlier try of ours left.
         unpin_netns(path)?;
+        point!("shim.sandbox.made");
         pin_netns(net.as_fd(), path)?;
     }
     Ok(namespaces)

@@ -1,5 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
+use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_runtime::unpin_netns;
 use wharf_shim_api::sandbox::{ShutdownSandboxRequest, ShutdownSandboxResponse};
@@ -43,15 +44,18 @@ pub async fn take_down(shim: &Arc<Shim>) -> Result<()> {
     let last = shim.clone();
     blocking(move || {
         let record = last.record.get();
+        point!("shim.shutdown.containers");
         if let Some(netns) = &record.netns {
             unpin_netns(netns)?;
         }
+        point!("shim.shutdown.netns");
         if let Some(parent) = &record.cgroup_parent {
             last.hierarchies()?.open(parent)?.delete(EMPTY)?;
         }
         last.record.update(|record| (record.netns, record.cgroup_parent) = (None, None))
     })
     .await?;
+    point!("shim.shutdown.recorded");
     shim.finished.notify_one();
     Ok(())
 }

@@ -1,5 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
+use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_shim_api::sandbox::{StopSandboxRequest, StopSandboxResponse};
 
@@ -20,6 +21,7 @@ pub async fn stop(shim: Arc<Shim>, request: StopSandboxRequest) -> Result<StopSa
         seconds => Duration::from_secs(u64::from(seconds)),
     };
     let killed = kill_all(&shim, end).await;
+    point!("shim.stop.killed");
     killed.step(|| format!("pod {}: stop", request.sandbox_id))?;
     sandbox.set_stage(Stage::Stopped(now_nanos()));
     Ok(StopSandboxResponse::default())

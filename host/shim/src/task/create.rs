@@ -7,6 +7,7 @@ use std::{
 
 use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType, Spec};
 use wharf_cgroups::Cgroup;
+use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_runtime::{
     CreateRequest, PodNamespaces, RootMount, TerminalSize, assemble_idmapped_root, assemble_root, user_namespace,
@@ -52,6 +53,7 @@ pub async fn create(shim: Arc<Shim>, request: CreateTaskRequest) -> Result<Creat
         make(&maker, asked, &namespaces).step(|| what)
     })
     .await?;
+    point!("shim.create.made");
     let Made { parts, mut attached, master, pidfd } = made;
     let container = Arc::new(Container::new(parts));
     let pid = container.runtime.pid();
@@ -99,7 +101,9 @@ fn make(shim: &Shim, request: CreateTaskRequest, namespaces: &PodNamespaces) -> 
     let record = ContainerRecord { bundle: bundle.clone(), cgroup: path.clone() };
     shim.record.update(|all| drop(all.containers.insert(request.id.clone(), record)))?;
     // From here on a failure has something to take away.
+    point!("shim.create.recorded");
     let cgroup = shim.hierarchies()?.create(&path)?;
+    point!("shim.create.cgroup");
     let made = in_cgroup(shim, &request, &options, &spec, &root, namespaces, &bundle, &cgroup);
     if made.is_err() {
         let undone = cgroup.kill(9).and_then(|()| cgroup.delete(UNDO));
@@ -146,6 +150,7 @@ fn in_cgroup(
         Some(user) if options.idmapped_root => assemble_idmapped_root(root, user)?,
         _ => assemble_root(root)?,
     };
+    point!("shim.create.root");
     let sources = assemble_all(options, user.as_deref())?;
     let mut runtime = wharf_runtime::create(CreateRequest {
         id: &request.id,

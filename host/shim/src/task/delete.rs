@@ -1,5 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
+use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_shim_api::{
     TaskEvent,
@@ -76,8 +77,10 @@ async fn take_away(shim: &Arc<Shim>, container: &Arc<Container>) -> Result<Exit>
     }
     let (shim_too, gone) = (shim.clone(), container.clone());
     let id = container.id.clone();
+    point!("shim.delete.killed");
     blocking(move || {
         gone.cgroup.delete(EMPTY)?;
+        point!("shim.delete.cgroup");
         for failure in gone.runtime.run_poststop() {
             tracing::warn!(container = gone.id, failure, "hook");
         }
@@ -85,6 +88,7 @@ async fn take_away(shim: &Arc<Shim>, container: &Arc<Container>) -> Result<Exit>
     })
     .await
     .step(what)?;
+    point!("shim.delete.recorded");
     container.init.attached().take();
     shim.forget(&container.id);
     publish(shim, container, &container.init, exit);

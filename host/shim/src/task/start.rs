@@ -1,5 +1,6 @@
 use std::sync::{Arc, PoisonError};
 
+use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_runtime::ExecRequest;
 use wharf_shim_api::{
@@ -36,7 +37,9 @@ async fn start_init(shim: &Shim, container: &Arc<Container>) -> Result<i32> {
     let _starting = init.starting.lock().await;
     expect_created(init.stage(), || format!("container {}", container.id))?;
     let runtime = container.runtime.clone();
+    point!("shim.start-task.before");
     blocking(move || runtime.start()).await.step(|| format!("container {}", container.id))?;
+    point!("shim.start-task.after");
     init.set_stage(Stage::Running);
     let pid = init.pid();
     let event = TaskStart { container_id: container.id.clone(), pid: pid.unsigned_abs(), ..TaskStart::default() };

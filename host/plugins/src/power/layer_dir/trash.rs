@@ -16,6 +16,7 @@ use rustix::{
     fs::{AtFlags, Mode, OFlags, RenameFlags, mkdirat, openat, renameat_with, unlinkat},
     io::Errno,
 };
+use wharf_crash_points::point;
 
 /// Where removed things wait in the plugin's folder: on the same file system, so a rename takes them there.
 const NAME: &str = ".removed";
@@ -68,6 +69,7 @@ impl Trash {
     /// Takes a name out of its directory.
     pub(super) fn take(&self, from: &OwnedFd, name: &str) -> io::Result<()> {
         let taken = self.inner.take(from.as_fd(), &CString::new(name)?)?;
+        point!("plugins.layer-dir.taken");
         if let Some((work, _)) = &self.deleter {
             // A deleter that died leaves it to the next start.
             let _ = work.send(taken);
@@ -115,6 +117,7 @@ impl Inner {
             if self.over() {
                 return;
             }
+            point!("plugins.layer-dir.delete");
             if let Err(error) = self.delete(&name, &mut waiting) {
                 tracing::warn!("delete {NAME}/{}: {error}; tried again after the next start", name.to_string_lossy());
             }

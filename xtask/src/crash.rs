@@ -1,0 +1,34 @@
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use wharf_testkit::Daemon;
+
+use crate::{
+    build::{binaries, cargo},
+    progress::{heading, loud_step},
+    tools,
+};
+
+/// Builds Wharf and `wharf-crash`, and runs it with these arguments; for `points` the armed binaries too.
+pub fn run(arguments: &[String]) -> Result<()> {
+    heading("Build");
+    tools::wasm_target()?;
+    loud_step("build wharf, its shim and its compiler", binaries)?;
+    if arguments.first().is_some_and(|word| word == "points") {
+        loud_step("build wharf and its shim with points to die at", armed)?;
+    }
+    loud_step("build what kills them", || cargo(&["build", "--release", "-p", "wharf-crash"]))?;
+    heading("Crashes");
+    let program = Daemon::bin_dir()?.join("wharf-crash");
+    let status =
+        Command::new(&program).args(arguments).status().with_context(|| format!("start {}", program.display()))?;
+    ensure!(status.success(), "{}: {status}", program.display());
+    Ok(())
+}
+
+/// Beside the usual ones, under names of their own.
+fn armed() -> Result<()> {
+    let features = ["--features", "wharf/crash-points,wharf-shim/crash-points"];
+    let names = ["--bin", "wharf-armed", "--bin", "containerd-shim-wharf-v1-armed"];
+    cargo(&[&["build", "--release", "-p", "wharf", "-p", "wharf-shim"][..], &features, &names].concat())
+}
