@@ -56,6 +56,7 @@ fn verbose(runtime: &Runtime, pod: &Pod, config: serde_json::Value) -> BTreeMap<
         "pid": pod.pid.unwrap_or_default(),
         "netNamespace": pod.netns(),
         "netNamespaceClosed": pod.netns().is_some() && pod.state() == PodState::NotReady,
+        "networks": runtime.pods.networks().attachments(&pod.id),
         "runtimeHandler": handler,
         "cgroupParent": pod.sandbox.cgroup_parent,
         "bundle": runtime.pods.config().state.join("pods").join(&pod.id),

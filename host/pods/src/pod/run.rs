@@ -22,6 +22,10 @@ impl Pods {
     pub async fn run_pod(&self, request: PodRequest) -> Result<String> {
         let inner = self.inner.clone();
         inner.check_handler(&request.runtime_handler)?;
+        if let Some(entry) = inner.pod_by(|pod| pod.metadata == request.metadata) {
+            // One that a killed daemon left half made is being undone: its name is free after that.
+            entry.recovered().await;
+        }
         let key = request.metadata.key();
         let contents = request.request.clone();
         let known = || match self.inner.pod_by(|pod| pod.metadata == request.metadata) {
