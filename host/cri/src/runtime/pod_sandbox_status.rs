@@ -63,6 +63,7 @@ fn verbose(runtime: &Runtime, pod: &Pod) -> Result<BTreeMap<String, String>> {
         "pid": pod.pid.unwrap_or_default(),
         "netNamespace": pod.netns(),
         "netNamespaceClosed": pod.netns().is_some() && pod.state() == PodState::NotReady,
+        "networks": runtime.pods.networks().attachments(&pod.id),
         "runtimeHandler": handler,
         "limits": pod.limits,
         "cgroupParent": pod.sandbox.cgroup_parent,

@@ -17,6 +17,7 @@ use std::{
     time::Instant,
 };
 
+use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use wharf_error::Result;
 use wharf_store::Store;
@@ -24,7 +25,7 @@ use wharf_store::Store;
 use self::loaded::Loaded;
 use crate::{
     NetworkConfig,
-    attachment::{Attachment, AttachmentTable},
+    attachment::{Attachment, AttachmentTable, Joined},
     plugin::Plugins,
 };
 
@@ -57,6 +58,14 @@ impl Networks {
     /// The addresses of a pod, the preferred family's first one before all others; none where it is not attached.
     pub fn addresses(&self, pod: &str) -> Vec<IpAddr> {
         self.inner.rows().get(pod).map(|row| row.addresses(self.inner.config.prefer)).unwrap_or_default()
+    }
+
+    /// What a pod is attached to, for people: networks, interfaces, and what the plugins answered.
+    pub fn attachments(&self, pod: &str) -> Value {
+        let rows = self.inner.rows();
+        let joined = rows.get(pod).into_iter().flat_map(|row| &row.joined);
+        let one = |joined: &Joined| json!({ "network": joined.network.name, "interface": joined.interface, "result": joined.result });
+        joined.map(one).collect()
     }
 
     /// Whether anything of the pod is attached, or may be: until a [`detach`](Self::detach) has succeeded.

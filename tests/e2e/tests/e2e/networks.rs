@@ -209,8 +209,8 @@ fn a_network_that_cannot_be_freed_keeps_the_pod_until_it_can() {
     let Some(node) = cni.node("") else { return };
     let pod = node.pod("held");
     fs::write(cni.order("fail-DEL"), "").unwrap();
-    for verb in [["stopp", &pod.id], ["rmp", &pod.id]] {
-        let error = node.fails(&verb);
+    for arguments in [vec!["stopp", &pod.id], vec!["rmp", "-f", &pod.id]] {
+        let error = node.fails(&arguments);
         assert!(error.contains("network pods: plugin probe: DEL: the test lets this fail (CNI error 100)"), "{error}");
     }
     assert!(!cni.addresses().is_empty());
