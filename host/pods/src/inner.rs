@@ -302,19 +302,14 @@ impl PodEntry {
         self.lock().clone()
     }
 
-    /// Waits while a new daemon still decides what is to become of the pod.
-    pub(crate) async fn recovered(&self) {
-        // The sender lives in `self`, so the channel cannot close; the steps of a recovery have deadlines of their own.
-        let _ = self.looked.subscribe().wait_for(|looked| *looked).await;
-    }
-
     /// The shim's client; waits while a new daemon still looks for it.
     ///
     /// # Errors
     ///
     /// `FailedPrecondition` where the pod has none: it was stopped, or its shim is gone.
     pub(crate) async fn shim(&self) -> Result<Shim> {
-        self.recovered().await;
+        // The sender lives in `self`, so the channel cannot close; the steps of the search have deadlines of their own.
+        let _ = self.looked.subscribe().wait_for(|looked| *looked).await;
         self.found_shim().ok_or_else(|| {
             Error::new(Kind::FailedPrecondition, format!("pod sandbox {} is not ready", self.lock().id))
                 .hint("it was stopped or its supervisor is gone; remove it and run a new one")

@@ -23,10 +23,6 @@ impl Pods {
     pub async fn run_pod(&self, request: PodRequest) -> Result<String> {
         let inner = self.inner.clone();
         inner.check_handler(&request.runtime_handler)?;
-        if let Some(entry) = inner.pod_by(|pod| pod.metadata == request.metadata) {
-            // One that a killed daemon left half made is being undone: its name is free after that.
-            entry.recovered().await;
-        }
         let key = request.metadata.key();
         // A row of the last daemon may be about to be undone: it is no answer.
         if let Some(pod) = inner.pod_by(|pod| pod.metadata == request.metadata) {
