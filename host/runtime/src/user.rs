@@ -63,9 +63,9 @@ pub(crate) fn identify(user: &User, accounts: &Accounts, merge: bool) -> Result<
         if let Some(account) = &account {
             groups.extend(groups_of(accounts, account.name));
         }
-        // A process outside its own group would escape permissions that deny that group.
-        groups.insert(0, gid);
     }
+    // A process outside its own group would escape permissions that deny that group.
+    groups.insert(0, gid);
     let mut seen = std::collections::HashSet::new();
     groups.retain(|gid| seen.insert(*gid));
     let home = home(account.filter(|account| account.uid == uid));

@@ -56,9 +56,9 @@ fn a_group_is_a_name_or_a_number() {
 }
 
 #[test]
-fn strict_takes_no_group_of_the_image() {
+fn strict_takes_no_group_of_the_image_but_the_users_own() {
     let identity = identify(&user("dev"), &accounts(), false).unwrap();
-    assert_eq!(identity.groups, [5, 29]);
+    assert_eq!(identity.groups, [1001, 5, 29]);
 }
 
 #[test]

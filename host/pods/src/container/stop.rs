@@ -7,10 +7,14 @@ use super::record::Stage;
 use crate::{
     Pods,
     inner::{ContainerEntry, Inner},
+    time,
 };
 
 const SIGTERM: i32 = 15;
 const SIGKILL: i32 = 9;
+/// How long after its start a program may not have said yet which signals it handles.
+const YOUNG: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(20);
 
 impl Pods {
     /// Asks the container to end with its stop signal, and kills it after `timeout`; zero kills at once.
@@ -50,9 +54,10 @@ impl Inner {
         }
         let what = || format!("stop container {}", container.id);
         if !timeout.is_zero() {
-            self.signal(entry, container.stop_signal.unwrap_or(SIGTERM), false).await.step(what)?;
-            if tokio::time::timeout(timeout, entry.ended()).await.is_ok() {
-                return Ok(());
+            let asked = tokio::time::timeout(timeout, self.ask(entry, container.stop_signal.unwrap_or(SIGTERM)));
+            match asked.await {
+                Ok(ended) => return ended.step(what),
+                Err(_) => tracing::debug!(container = %container.id, ?timeout, "it does not end when asked"),
             }
         }
         point!("pods.stop-container.kill");
@@ -68,6 +73,35 @@ impl Inner {
         })
     }
 
+    /// Sends the signal and waits for the end, however long that takes.
+    ///
+    /// The kernel drops a signal that the first process of a pid namespace does not handle, and a program that has just
+    /// been started has not said yet what it handles: once it does, it is asked again.
+    async fn ask(&self, entry: &ContainerEntry, signal: i32) -> Result<()> {
+        let container = entry.row();
+        let young =
+            || time::now().saturating_sub(container.started_at) < YOUNG.as_nanos().try_into().unwrap_or(i64::MAX);
+        let status = container.pid.map(|pid| format!("/proc/{pid}/status"));
+        let handled = || async {
+            let Some(path) = &status else { return true };
+            // It has ended: nothing is to be asked again.
+            tokio::fs::read_to_string(path).await.map_or(true, |status| is_heard(&status, signal))
+        };
+        let mut dropped = young() && !handled().await;
+        self.signal(entry, signal, false).await?;
+        while dropped && young() {
+            if tokio::time::timeout(LOOK, entry.ended()).await.is_ok() {
+                return Ok(());
+            }
+            if handled().await {
+                dropped = false;
+                self.signal(entry, signal, false).await?;
+            }
+        }
+        entry.ended().await;
+        Ok(())
+    }
+
     async fn signal(&self, entry: &ContainerEntry, signal: i32, all: bool) -> Result<()> {
         let container = entry.row();
         let sent = match self.pod_entry(&container.pod_id)?.shim().await {
@@ -79,5 +113,32 @@ impl Inner {
             Err(error) if error.is_not_found() || error.kind() == Kind::FailedPrecondition => Ok(()),
             sent => sent,
         }
+    }
+}
+
+/// Whether a process that /proc describes so gets the signal: it handles it, or keeps it until it does.
+fn is_heard(status: &str, signal: i32) -> bool {
+    let Some(bit) = u32::try_from(signal).ok().and_then(|signal| signal.checked_sub(1)).filter(|bit| *bit < 64) else {
+        return true;
+    };
+    let mask = |key: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(key))?;
+        u64::from_str_radix(line.trim(), 16).ok()
+    };
+    [mask("SigCgt:"), mask("SigBlk:")].into_iter().any(|mask| mask.is_none_or(|mask| mask >> bit & 1 == 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_is_heard_where_it_is_handled_or_kept() {
+        let status = "Name:\ttop\nSigBlk:\t0000000000000002\nSigIgn:\t0000000000004000\nSigCgt:\t0000000000000400\n";
+        for (signal, heard) in [(2, true), (11, true), (15, false), (64, false), (65, true)] {
+            assert_eq!(is_heard(status, signal), heard, "{signal}");
+        }
+        // A kernel that does not tell is no reason to ask again and again.
+        assert!(is_heard("Name:\ttop\n", 15));
     }
 }
