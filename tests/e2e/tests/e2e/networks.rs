@@ -64,9 +64,8 @@ fn pods_have_addresses_of_both_families_and_reach_each_other() {
     assert!(found.len() == 2 && found[0].starts_with("10.231.0.") && found[1].starts_with("fd31::"), "{found:?}");
     for address in &found {
         answers(&cni, address, 80, "one");
-        let url =
-            if address.contains(':') { format!("http://[{address}]/name") } else { format!("http://{address}/name") };
-        assert_eq!(node.exec(&client, &format!("wget -q -T 20 -O - {url}")), "one");
+        let asks = format!("printf 'GET /name HTTP/1.0\\r\\n\\r\\n' | nc -w 20 {address} 80 | tail -n 1");
+        assert_eq!(node.exec(&client, &asks), "one");
     }
     assert_eq!(node.exec(&client, "tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' ' | sort"), "eth0\nlo");
     let hosts = node.exec(&client, "cat /etc/hosts");
