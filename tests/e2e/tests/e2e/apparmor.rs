@@ -5,7 +5,8 @@ use wharf_e2e::Node;
 use wharf_testkit::{DaemonOptions, unpacked_package};
 
 /// A process's profile, and what it may not do whatever its capabilities and mounts.
-const CONFINED: &str = "cat /proc/self/attr/current; mount -t tmpfs x /tmp 2>&1; mount --bind /etc /tmp 2>&1; echo done";
+const CONFINED: &str =
+    "cat /proc/self/attr/current; mount -t tmpfs x /tmp 2>&1; mount --bind /etc /tmp 2>&1; echo done";
 
 fn ask(config: &mut Value, kind: i32, name: &str) {
     config["linux"] = json!({ "security_context": {
