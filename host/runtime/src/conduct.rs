@@ -193,7 +193,7 @@ impl Run<'_> {
 
     fn explain(&self, step: u32, errno: i32, value: i32, text: String) -> Error {
         let op = usize::try_from(step).ok().and_then(|step| self.program.steps.get(step));
-        if let Some(Op::Execute(_)) = op {
+        if let Some(Op::Execute(_) | Op::Look { .. }) = op {
             return explain_exec(self.name, errno, value);
         }
         explain_step(self.program.name(step), errno, &text)

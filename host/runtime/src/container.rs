@@ -12,7 +12,7 @@ use crate::{
     CgroupJoin, ExecRequest, Process, UserNamespace,
     child::{Channel, Message},
     conduct::{Conducted, explain_step},
-    exec::exec,
+    exec::{exec, resolve_inside},
     hooks::{Hooks, Own},
     plan::explain_exec,
     seccomp::{Of, Seccomp},
@@ -112,6 +112,46 @@ impl Container {
         }
     }
 
+    /// One that another process has made.
+    pub(crate) fn attached(pid: i32, pidfd: OwnedFd, channel: Option<Channel>, rest: Description) -> Self {
+        let Description {
+            id,
+            facts,
+            hooks,
+            own,
+            warnings,
+            program,
+            late,
+            seccomp,
+            personality,
+            kinds,
+            identity,
+            user,
+            merge_image_groups,
+            user_namespace,
+        } = rest;
+        Self {
+            id,
+            pid,
+            pidfd,
+            channel: Mutex::new(channel),
+            terminal: None,
+            warnings,
+            program,
+            late,
+            facts,
+            hooks,
+            own: Mutex::new(own),
+            seccomp,
+            personality,
+            kinds,
+            identity,
+            user,
+            merge_image_groups,
+            user_namespace,
+        }
+    }
+
     /// The id of its first process as the caller sees it.
     pub fn pid(&self) -> i32 {
         self.pid
@@ -147,6 +187,26 @@ impl Container {
         self.hooks.stopped(&self.facts)
     }
 
+    /// A user of this container by numbers alone, for what is executed by another program: see
+    /// [`resolve_user`](crate::resolve_user()).
+    pub fn resolve_user(&self, user: &User) -> Result<User> {
+        resolve_inside(self, user).step(|| format!("container {}", self.id))
+    }
+
+    /// Lets the process of a container made by [`create_detached`](crate::create_detached) wait without its maker, for
+    /// whoever attaches to it and starts it ([`attach`](crate::attach())).
+    pub fn detach(&self) -> Result<()> {
+        let channel = self.channel.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let ended =
+            || Error::new(Kind::FailedPrecondition, format!("container {}: it ended before it was started", self.id));
+        channel.ok_or_else(ended)?.release().map_err(|_| ended())
+    }
+
+    /// The steps of its process that are left at the start, by their numbers: for whoever attaches to it then.
+    pub fn late_steps(&self) -> &[(u32, String)] {
+        &self.late
+    }
+
     /// Sends a signal to the first process; `NotFound` when it has ended.
     pub fn kill(&self, signal: i32) -> Result<()> {
         signal_process(&self.pidfd, signal).step(|| format!("container {}", self.id))
@@ -155,7 +215,12 @@ impl Container {
     /// Runs a further process inside, and returns when its program was executed. Errors in runc's words, as for
     /// [`Container::start`]; nothing is left then. Gives up after 30 seconds.
     pub fn exec(&self, request: ExecRequest<'_>) -> Result<Process> {
-        exec(self, request).step(|| format!("container {}", self.id))
+        self.exec_preserving(request, 0)
+    }
+
+    /// The same, with so many of the caller's descriptors, from 3 on, open in the process.
+    pub fn exec_preserving(&self, request: ExecRequest<'_>, preserved_fds: u32) -> Result<Process> {
+        exec(self, request, preserved_fds).step(|| format!("container {}", self.id))
     }
 
     fn begin(&self) -> Result<()> {
@@ -207,6 +272,11 @@ impl Container {
             None => explain_exec(&self.program, errno, value),
         }
     }
+}
+
+/// Sends a signal to a process that is open; `NotFound` when it has ended.
+pub fn send_signal(pidfd: &OwnedFd, signal: i32) -> Result<()> {
+    signal_process(pidfd, signal)
 }
 
 /// Sends a signal; `NotFound` when the process has ended.

@@ -24,7 +24,7 @@ use crate::{
     namespaces::finish,
     plan::{
         MountPlan, Namespaces, Prepared, ProcessPlan, c_string, mount_label, personality, plan_devices, plan_folders,
-        plan_masks, plan_mounts, plan_names, plan_sysctls, program_name, refuse_spec,
+        plan_masks, plan_mounts, plan_names, plan_sysctls, program_candidates, program_name, refuse_spec,
     },
     seccomp::Seccomp,
     state::Facts,
@@ -74,10 +74,31 @@ pub struct CreateRequest<'a> {
 /// is refused with `Unsupported` and the field's name. Gives up after 30 seconds, naming the step.
 pub fn create(request: CreateRequest<'_>) -> Result<Container> {
     let id = request.id.to_owned();
-    make(request).step(|| format!("container {id}"))
+    make(request, None).step(|| format!("container {id}"))
 }
 
-fn make(request: CreateRequest<'_>) -> Result<Container> {
+/// How a container is made that its maker does not wait for: see [`create_detached`].
+#[derive(Debug)]
+pub struct Detached {
+    /// A listening Unix socket (`SOCK_SEQPACKET`) on which the process waits for its start.
+    pub start: OwnedFd,
+    /// The directory where the root is attached, in place of `rootfs` in the bundle; made when missing.
+    pub root_at: PathBuf,
+    /// So many of the caller's descriptors, from 3 on, stay open in the process.
+    pub preserved_fds: u32,
+    /// Whether the host's root cannot be pivoted away, as on an initramfs. The container is then kept in by `chroot`
+    /// alone: the host's mounts lie beneath its root.
+    pub no_pivot: bool,
+}
+
+/// As [`create()`], for a maker that ends before the start, as an OCI command line does: once [`Container::detach`] was
+/// called the process waits on a socket for whoever starts it. Until then it ends with its maker.
+pub fn create_detached(request: CreateRequest<'_>, detached: Detached) -> Result<Container> {
+    let id = request.id.to_owned();
+    make(request, Some(detached)).step(|| format!("container {id}"))
+}
+
+fn make(request: CreateRequest<'_>, detached: Option<Detached>) -> Result<Container> {
     let CreateRequest {
         id,
         bundle,
@@ -108,7 +129,7 @@ fn make(request: CreateRequest<'_>) -> Result<Container> {
     let seccomp_too = seccomp.as_ref();
     let plan = ProcessPlan { process, identity: &identity, user, seccomp: seccomp_too, personality, program: None };
     let kinds = if namespaces.has(libc::CLONE_NEWTIME) { ALL_BUT_USER | libc::CLONE_NEWTIME } else { ALL_BUT_USER };
-    let place = place(bundle)?;
+    let place = place(detached.as_ref().map_or_else(|| bundle.join("rootfs"), |detached| detached.root_at.clone()))?;
     let has = [libc::CLONE_NEWCGROUP, libc::CLONE_NEWNET, libc::CLONE_NEWIPC, libc::CLONE_NEWUTS]
         .into_iter()
         .filter(|kind| namespaces.has(*kind))
@@ -163,12 +184,22 @@ fn make(request: CreateRequest<'_>) -> Result<Container> {
     if hooks.at_create() {
         inside.step("wait for the hooks", Op::Ready);
     }
-    inside.step("change the root", Op::Pivot);
+    let no_pivot = detached.as_ref().is_some_and(|detached| detached.no_pivot);
+    inside.step("change the root", if no_pivot { Op::MoveRoot } else { Op::Pivot });
     inside.root = Some(inside.adopt(root.into_mount())?);
 
     plan_root_propagation(spec, &mut after)?;
     let became = plan.become_user(&mut after)?;
+    if detached.is_some() {
+        // The one who waits for this hears of it, rather than who starts it.
+        after.step("look for the program", Op::Look { candidates: program_candidates(process)? });
+    }
     after.step("wait for the start", Op::Ready);
+    if let Some(detached) = detached {
+        program.start = Some(program.adopt(detached.start)?);
+        program.preserved = detached.preserved_fds;
+        after.step("wait for who starts it", Op::AwaitStart);
+    }
     plan.execute(&became, &mut after)?;
 
     let name = program_name(process);
@@ -321,15 +352,14 @@ fn identify_in(root: &Root, user: &oci_spec::runtime::User, merge: bool) -> Resu
 }
 
 /// Where the root is attached.
-fn place(bundle: &Path) -> Result<std::ffi::CString> {
-    let path = bundle.join("rootfs");
+fn place(path: PathBuf) -> Result<std::ffi::CString> {
     let step = || format!("make {}", path.display());
     match fs::DirBuilder::new().mode(0o711).create(&path) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error).step(step),
         _ => {}
     }
     if !path.is_absolute() {
-        return Err(Error::invalid(format!("the bundle's path {bundle:?} is not absolute")));
+        return Err(Error::invalid(format!("the path of the root {path:?} is not absolute")));
     }
     c_string("path", path)
 }

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use oci_spec::runtime::{ContainerState, Process as ProcessSpec};
+use oci_spec::runtime::{ContainerState, Process as ProcessSpec, User};
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
     container::signal_process,
     create::join,
     plan::{Prepared, ProcessPlan, exec_affinity, program_name, refuse_process},
+    resolve_user::numbers,
     root::read_inside,
     seccomp::Seccomp,
     sys::{self, Sys},
@@ -48,8 +49,8 @@ pub struct ExecRequest<'a> {
 }
 
 /// A further process of a running container.
-pub(crate) fn exec(container: &Container, request: ExecRequest<'_>) -> Result<Process> {
-    exec_program(container, request, None, ContainerState::Running)
+pub(crate) fn exec(container: &Container, request: ExecRequest<'_>, preserved_fds: u32) -> Result<Process> {
+    exec_program(container, request, None, ContainerState::Running, preserved_fds)
 }
 
 /// The helper joins the cgroup and, in one call, all namespaces; the process that it clones is ours (`CLONE_PARENT`).
@@ -59,6 +60,7 @@ pub(crate) fn exec_program(
     request: ExecRequest<'_>,
     path: Option<&Path>,
     status: ContainerState,
+    preserved_fds: u32,
 ) -> Result<Process> {
     let ExecRequest { process, stdio, cgroup } = request;
     refuse_process(process)?;
@@ -80,6 +82,7 @@ pub(crate) fn exec_program(
         other => other,
     };
     let mut program = Program::default();
+    program.preserved = preserved_fds;
     plan.begin(&mut program);
     if let Some(processors) = affinity.before {
         program.step("process.execCPUAffinity.initial", Op::Affinity(processors));
@@ -135,20 +138,20 @@ impl Inside<'_> {
         if user == first {
             return Ok(self.container.identity.clone());
         }
+        identify(user, &self.accounts()?, self.container.merge_image_groups)
+    }
+
+    fn accounts(&self) -> Result<Accounts> {
         let root = self.root()?;
         let read = |path: &str| {
             Ok::<_, Error>(read_inside(root.as_fd(), Path::new(path), LARGEST_ACCOUNTS)?.unwrap_or_default())
         };
-        let accounts = Accounts { passwd: read("etc/passwd")?, group: read("etc/group")? };
-        identify(user, &accounts, self.container.merge_image_groups)
+        Ok(Accounts { passwd: read("etc/passwd")?, group: read("etc/group")? })
     }
 
     /// The container's root directory. The process is alive after it was opened, so the pid was its own.
     fn root(&self) -> Result<OwnedFd> {
-        let path = format!("/proc/{}/root", self.container.pid);
-        let opened = OpenOptions::new().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open(path);
-        signal_process(&self.container.pidfd, 0).step_as(Kind::FailedPrecondition, || "it is not running".into())?;
-        Ok(opened.step(|| "open the container's root".into())?.into())
+        root_of(self.container.pid, &self.container.pidfd)
     }
 
     /// A new terminal of the container's devpts: both ends. Everything is looked at by fd before it is opened.
@@ -172,6 +175,19 @@ impl Inside<'_> {
         let peer = owned(sys::open_peer(master.as_raw_fd()))?;
         Ok((master, peer))
     }
+}
+
+/// A user by numbers, as the container's own files have them.
+pub(crate) fn resolve_inside(container: &Container, user: &User) -> Result<User> {
+    numbers(user, &Inside { container }.accounts()?, container.merge_image_groups)
+}
+
+/// The root directory of a process, seen from outside.
+pub(crate) fn root_of(pid: i32, pidfd: &OwnedFd) -> Result<OwnedFd> {
+    let path = format!("/proc/{pid}/root");
+    let opened = OpenOptions::new().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open(path);
+    signal_process(pidfd, 0).step_as(Kind::FailedPrecondition, || "it is not running".into())?;
+    Ok(opened.step(|| "open the container's root".into())?.into())
 }
 
 fn owned(fd: Sys<sys::RawFd>) -> Result<OwnedFd> {

@@ -185,7 +185,7 @@ fn run_inside(hook: &Hook, state: &[u8], container: &Container, own: Own<'_>) ->
     let stdio = ProcessStdio::Files { stdin: file("state", state)?, stdout: clone()?, stderr: clone()? };
     let cgroup = own.cgroup.map(CgroupJoin::try_clone).transpose()?;
     let request = ExecRequest { process: &process, stdio, cgroup };
-    let child = exec_program(container, request, Some(hook.path()), ContainerState::Created)?;
+    let child = exec_program(container, request, Some(hook.path()), ContainerState::Created, 0)?;
     outcome(hook, child.pidfd(), said)
 }
 

@@ -7,6 +7,7 @@
 //!
 //! Calls block: make them on blocking threads. Each has a deadline.
 
+mod attach;
 mod cgroup_join;
 mod child;
 mod conduct;
@@ -16,31 +17,40 @@ mod device_filter;
 mod exec;
 mod hooks;
 mod namespaces;
+mod own_program;
 mod plan;
+mod private_mounts;
 mod probe;
 mod process;
+mod resolve_user;
 mod root;
 mod seccomp;
 mod shared_memory;
 mod state;
 mod stdio;
+mod supported;
 mod sys;
 mod time_namespace;
 mod user;
 mod user_namespace;
 
 pub use self::{
+    attach::{AttachRequest, StartRequest, attach},
     cgroup_join::CgroupJoin,
-    container::Container,
-    create::{CreateRequest, create},
+    container::{Container, send_signal},
+    create::{CreateRequest, Detached, create, create_detached},
     device_filter::attach_device_filter,
     exec::ExecRequest,
     hooks::run_poststop,
     namespaces::{PodNamespaces, PodNamespacesRequest, create_pod_namespaces, open_namespace, pin_netns, unpin_netns},
+    own_program::read_only_program,
+    private_mounts::PrivateMounts,
     probe::{probe_recursive_read_only, probe_user_namespaces},
     process::Process,
+    resolve_user::resolve_user,
     root::{Root, RootKind, RootMount, assemble_idmapped_root, assemble_root},
     shared_memory::SharedMemory,
     stdio::{ProcessStdio, TerminalSize},
+    supported::{capability_names, mount_options, possible_capabilities},
     user_namespace::{IdMapping, IdMappings, UserNamespace, user_namespace},
 };

@@ -48,6 +48,11 @@ impl Channel {
         Ok(Self(socket))
     }
 
+    /// The same of a connection that the child has accepted.
+    pub(crate) fn of_connection(socket: OwnedFd) -> Result<Self> {
+        Self::new(socket)
+    }
+
     /// Lets the child go on after [`Message::Ready`].
     pub(crate) fn release(&self) -> io::Result<()> {
         send(&self.0, b"g", SendFlags::NOSIGNAL)?;

@@ -1,3 +1,5 @@
+use std::ffi::CString;
+
 use super::{ExecImage, report::Failure};
 use crate::sys::{self, Errno};
 
@@ -24,4 +26,25 @@ pub(super) fn execute(image: &ExecImage, first: usize) -> Failure {
         }
     }
     denied.unwrap_or_else(|| Errno(libc::ENOENT).into())
+}
+
+/// Whether one of them could be executed, as far as can be told without doing it.
+pub(super) fn look(candidates: &[CString]) -> Result<(), Failure> {
+    let mut denied = None;
+    for (candidate, number) in candidates.iter().zip(0..) {
+        let errno = match sys::may_execute(candidate) {
+            Ok(()) if sys::stat_path(candidate).is_ok_and(sys::Stat::is_directory) => {
+                // One of several is none; one that was named is meant.
+                if candidates.len() > 1 {
+                    continue;
+                }
+                Errno(libc::EISDIR)
+            }
+            Ok(()) => return Ok(()),
+            Err(Errno(libc::ENOENT | libc::ENOTDIR)) => continue,
+            Err(errno) => errno,
+        };
+        denied = denied.or(Some(Failure { value: number, ..errno.into() }));
+    }
+    Err(denied.unwrap_or_else(|| Errno(libc::ENOENT).into()))
 }

@@ -16,6 +16,9 @@ use crate::{
 pub(super) struct Child {
     pub(super) channel: RawFd,
     pub(super) root: RawFd,
+    /// Where it waits for its start; -1: nowhere.
+    start: RawFd,
+    preserved: u32,
     /// Which step it is at.
     pub(super) step: u32,
     /// The host's null device, an empty read-only file system, a procfs of our own: opened when first needed.
@@ -45,6 +48,8 @@ pub(super) fn run(program: &Program, keep: &[RawFd], channel: RawFd) -> ! {
     let mut child = Child {
         channel,
         root: program.root.unwrap_or(-1),
+        start: program.start.unwrap_or(-1),
+        preserved: program.preserved,
         step: 0,
         null: -1,
         empty: -1,
@@ -53,7 +58,7 @@ pub(super) fn run(program: &Program, keep: &[RawFd], channel: RawFd) -> ! {
         directory_denied: false,
         first: None,
     };
-    close_all_but(keep);
+    close_all_but(keep, program.preserved);
     for op in &program.steps {
         program.at.store(child.step, Ordering::Relaxed);
         if let Err(failure) = child.perform(op) {
@@ -110,6 +115,7 @@ impl Child {
             Op::Stdio { files, uid } => stdio(files, *uid)?,
             Op::ReadonlyRoot => mounts::readonly_root(self.root)?,
             Op::Pivot => pivot(self.root)?,
+            Op::MoveRoot => move_root(self.root)?,
             Op::RootPropagation { propagation, recursive } => mounts::root_propagation(*propagation, *recursive)?,
             Op::Limit { resource, limit } => self.limit(*resource, *limit)?,
             Op::RaiseLimit { resource, hard } => raise_limit(*resource, *hard)?,
@@ -122,7 +128,10 @@ impl Child {
             Op::Attribute { proc, files, value } => attribute(*proc, files, value)?,
             Op::Credentials(credentials) => credentials::apply(credentials)?,
             Op::NoNewPrivileges => sys::no_new_privileges()?,
-            Op::CloseAll => close_all_but(&[self.channel]),
+            Op::CloseAll => {
+                let (first, second) = (self.channel.min(self.start), self.channel.max(self.start));
+                close_all_but(&[first, second], self.preserved);
+            }
             Op::Ready => {
                 send(self.channel, Tag::Ready, self.step, Errno(0).into(), None);
                 self.wait();
@@ -139,6 +148,8 @@ impl Child {
                 }
                 return Err(execute::execute(image, self.first.unwrap_or(0)));
             }
+            Op::Look { candidates } => execute::look(candidates)?,
+            Op::AwaitStart => self.await_start()?,
             Op::Exit => sys::exit(0),
         }
         Ok(())
@@ -260,10 +271,24 @@ impl Child {
             sys::exit(0);
         }
     }
+
+    /// Who comes and goes without a word was killed on its way: the next one is waited for.
+    fn await_start(&self) -> Sys<()> {
+        loop {
+            let connection = Held(sys::accept(self.start)?);
+            let mut word = [0_u8; 1];
+            if matches!(sys::read(connection.0, &mut word), Ok(1)) {
+                sys::replace(connection.0, self.channel)?;
+                sys::close(self.start);
+                return Ok(());
+            }
+        }
+    }
 }
 
-fn close_all_but(keep: &[RawFd]) {
-    let mut first: u32 = 3;
+/// `keep` is in ascending order; `preserved` of those from 3 on are kept, too.
+fn close_all_but(keep: &[RawFd], preserved: u32) {
+    let mut first: u32 = preserved.saturating_add(3);
     for fd in keep.iter().filter_map(|fd| u32::try_from(*fd).ok()) {
         if fd > first {
             let _ = sys::close_range(first, fd - 1);
@@ -346,6 +371,14 @@ fn stdio(files: &[RawFd; 3], uid: u32) -> Sys<()> {
         sys::duplicate(*file, number)?;
     }
     Ok(())
+}
+
+fn move_root(root: RawFd) -> Result<(), Failure> {
+    sys::enter(root)?;
+    sys::mount_legacy(c".", c"/", c"", libc::MS_MOVE, c"")?;
+    sys::confine_to_here()?;
+    let top = Held(sys::open_in(libc::AT_FDCWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0)?);
+    Ok(sys::enter(top.0)?)
 }
 
 fn pivot(root: RawFd) -> Result<(), Failure> {

@@ -76,6 +76,8 @@ pub(crate) enum Op {
     ReadonlyRoot,
     /// The root becomes `/`; the host's file systems go.
     Pivot,
+    /// The root is moved over `/`, for where that cannot be pivoted away: on an initramfs.
+    MoveRoot,
     /// The propagation of `/` (`MS_SHARED` and its like), and of all below it when `recursive`.
     RootPropagation { propagation: u64, recursive: bool },
     /// A resource limit; what may not be raised is clamped with a warning.
@@ -102,10 +104,14 @@ pub(crate) enum Op {
     Credentials(Credentials),
     /// No exec gives more from here on.
     NoNewPrivileges,
-    /// Closes everything but 0, 1, 2 and the channel.
+    /// Closes everything but 0, 1, 2, the channel, and what the program keeps for later.
     CloseAll,
     /// Tells the parent, and waits for its word; ends when the parent has gone.
     Ready,
+    /// Whether there is a program to execute, told before it is: an error as of [`Op::Execute`].
+    Look { candidates: Vec<CString> },
+    /// Waits on the program's socket until somebody connects and gives the word; that connection is the channel then.
+    AwaitStart,
     /// Notes which of these is the first that is there, where [`Op::Execute`] is to start, and unblocks signals: what
     /// else would be asked of a filter.
     Find(Arc<[CString]>),

@@ -18,6 +18,10 @@ pub(crate) struct Program {
     fds: Vec<OwnedFd>,
     /// The container's root, as detached mount or directory.
     pub(crate) root: Option<RawFd>,
+    /// A listening socket on which the child waits for who starts it.
+    pub(crate) start: Option<RawFd>,
+    /// How many of the caller's descriptors, from 3 on, stay open.
+    pub(crate) preserved: u32,
     /// Where the child is. The parent reads the child's own copy of it when a deadline has passed.
     pub(crate) at: AtomicU32,
 }
@@ -34,6 +38,8 @@ impl Program {
         self.names.append(&mut other.names);
         self.fds.append(&mut other.fds);
         self.root = self.root.or(other.root);
+        self.start = self.start.or(other.start);
+        self.preserved = self.preserved.max(other.preserved);
     }
 
     /// Keeps a file open until the child has it, and returns its number there: never 0, 1 or 2, which are replaced.

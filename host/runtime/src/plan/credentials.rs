@@ -104,6 +104,29 @@ fn number(capability: Capability) -> u32 {
     ALL.iter().find(|(other, _)| *other == capability).map_or(63, |(_, number)| *number)
 }
 
+/// Sets of capabilities without those that this process itself does not have.
+pub(crate) fn possible(capabilities: &LinuxCapabilities) -> Result<LinuxCapabilities> {
+    let ours = ours()?;
+    let within = |set: &Option<Capabilities>, allowed: u64| {
+        let has = |capability: &Capability| allowed >> number(*capability) & 1 == 1;
+        set.as_ref().map(|set| set.iter().copied().filter(has).collect::<Capabilities>())
+    };
+    let mut possible = capabilities.clone();
+    possible.set_bounding(within(capabilities.bounding(), ours.bounding));
+    possible.set_permitted(within(capabilities.permitted(), ours.permitted));
+    possible.set_effective(within(capabilities.effective(), ours.permitted));
+    possible.set_inheritable(within(capabilities.inheritable(), ours.permitted & ours.bounding));
+    possible.set_ambient(within(capabilities.ambient(), ours.permitted));
+    Ok(possible)
+}
+
+/// The capabilities that this kernel has, by their names.
+pub(crate) fn known_capabilities() -> Result<Vec<String>> {
+    let known = ours()?.known;
+    let ours = ALL.iter().filter(|(_, number)| known >> number & 1 == 1);
+    Ok(ours.map(|(capability, _)| format!("CAP_{capability}")).collect())
+}
+
 /// By the kernel's numbers.
 const ALL: [(Capability, u32); 41] = [
     (Capability::Chown, 0),

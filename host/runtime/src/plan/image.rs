@@ -40,6 +40,12 @@ pub(crate) fn hook_image(hook: &Hook) -> Result<ExecImage> {
     })
 }
 
+/// The paths that are tried for a process's program.
+pub(crate) fn program_candidates(process: &Process) -> Result<Vec<CString>> {
+    let variables = process.env().as_deref().unwrap_or_default();
+    candidates(&program_name(process), variables)
+}
+
 /// What a process is told to execute.
 pub(crate) fn program_name(process: &Process) -> String {
     process.args().as_ref().and_then(|args| args.first()).cloned().unwrap_or_default()

@@ -21,11 +21,13 @@ mod strings;
 mod sysctls;
 
 pub(crate) use self::{
+    credentials::{known_capabilities, possible},
     devices::plan_devices,
     folders::plan_folders,
-    image::{explain_exec, hook_image, program_name},
+    image::{explain_exec, hook_image, program_candidates, program_name},
     labels::mount_label,
     masks::plan_masks,
+    mount_options::KNOWN as KNOWN_MOUNT_OPTIONS,
     mounts::{MountPlan, plan_mounts},
 };
 pub(crate) use self::{

@@ -17,6 +17,67 @@ const STRICTATIME: u64 = 0x20;
 const NODIRATIME: u64 = 0x80;
 const NOSYMFOLLOW: u64 = 0x20_0000;
 
+/// The options that are understood here; what else there is goes to the file system.
+pub(crate) const KNOWN: [&str; 57] = [
+    "async",
+    "atime",
+    "bind",
+    "copy-up",
+    "defaults",
+    "dev",
+    "diratime",
+    "exec",
+    "idmap",
+    "loud",
+    "noatime",
+    "nodev",
+    "nodiratime",
+    "noexec",
+    "nomand",
+    "norelatime",
+    "nostrictatime",
+    "nosuid",
+    "nosymfollow",
+    "private",
+    "ratime",
+    "rbind",
+    "rdev",
+    "rdiratime",
+    "relatime",
+    "rexec",
+    "ridmap",
+    "rnoatime",
+    "rnodev",
+    "rnodiratime",
+    "rnoexec",
+    "rnorelatime",
+    "rnostrictatime",
+    "rnosuid",
+    "rnosymfollow",
+    "ro",
+    "rprivate",
+    "rrelatime",
+    "rro",
+    "rrw",
+    "rshared",
+    "rslave",
+    "rstrictatime",
+    "rsuid",
+    "rsymfollow",
+    "runbindable",
+    "rw",
+    "shared",
+    "slave",
+    "strictatime",
+    "suid",
+    "symfollow",
+    "tmpcopyup",
+    "unbindable",
+    "_netdev",
+    "noauto",
+    "nofail",
+];
+
 /// A mount's options, sorted by who takes them.
 #[derive(Debug, Default)]
 pub(super) struct Options {
@@ -53,6 +114,10 @@ pub(super) fn parse(mount: &Mount) -> Result<Options> {
         let at = mount.destination().display();
         if option == "remount" {
             return Err(Error::new(Kind::Unsupported, format!("mount {at}: option {option} is not supported")));
+        }
+        // As mount(2) has it: what a file system would take says nothing to a copy of a mount.
+        if options.bind && option.contains('=') {
+            continue;
         }
         if options.bind {
             return Err(Error::invalid(format!("mount {at}: a bind mount takes no option {option}")));
@@ -159,8 +224,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_is_taken() {
+        for option in KNOWN {
+            let known = parsed(&[option]).map(|options| options.data.is_empty());
+            let for_tmpfs = ["copy-up", "tmpcopyup"].contains(&option);
+            assert!(known.as_ref().is_ok_and(|known| *known) || for_tmpfs, "{option}: {known:?}");
+        }
+    }
+
+    #[test]
     fn a_bind_mount_takes_no_data() {
-        assert!(parsed(&["bind", "size=1m"]).unwrap_err().to_string().contains("size=1m"));
+        assert!(parsed(&["bind", "nosuidd"]).unwrap_err().to_string().contains("nosuidd"));
+        assert!(parsed(&["bind", "mode=755"]).unwrap().data.is_empty(), "ignored, as by mount(2)");
         assert_eq!(parsed(&["bind", "remount"]).unwrap_err().kind(), Kind::Unsupported);
         assert!(parsed(&["bind", "tmpcopyup"]).unwrap_err().to_string().contains("for a tmpfs"));
     }

@@ -36,6 +36,7 @@ pub fn assemble_idmapped_root(root: &RootMount, user: &UserNamespace) -> Result<
 fn assemble(root: &RootMount, user: Option<&UserNamespace>) -> Result<Root> {
     let mount = match &root.kind {
         RootKind::Bind { source, readonly } => bind(&Beneath::open(&root.beneath)?.directory(source)?, *readonly, user),
+        RootKind::Tree { source } => tree(&Beneath::open(&root.beneath)?.directory(source)?, user),
         RootKind::Overlay { lowers, upper: None, .. } if lowers.len() == 1 => {
             let [only] = lowers.as_slice() else { return Err(Error::internal("one layer is one layer")) };
             bind(&Beneath::open(&root.beneath)?.directory(only)?, true, user)
@@ -70,9 +71,25 @@ fn bind(source: &OwnedFd, readonly: bool, user: Option<&UserNamespace>) -> Resul
     Ok(tree)
 }
 
+/// Cut off from its peers with all that is mounted in it.
+fn tree(source: &OwnedFd, user: Option<&UserNamespace>) -> Result<OwnedFd> {
+    let tree = clone_with(source, true)?;
+    if let Some(user) = user {
+        idmap_tree(&tree, user, true)?;
+    }
+    let attributes = Attributes { propagation: libc::MS_PRIVATE, ..Attributes::default() };
+    let set = sys::set_attributes(tree.as_raw_fd(), true, &attributes).map_err(io::Error::from);
+    set.step(|| "set the root's mount options".into())?;
+    Ok(tree)
+}
+
 /// A detached mount of a directory.
 pub(super) fn clone(directory: &OwnedFd) -> Result<OwnedFd> {
-    let tree = sys::clone_tree(directory.as_raw_fd(), c"", false).map_err(io::Error::from);
+    clone_with(directory, false)
+}
+
+fn clone_with(directory: &OwnedFd, recursive: bool) -> Result<OwnedFd> {
+    let tree = sys::clone_tree(directory.as_raw_fd(), c"", recursive).map_err(io::Error::from);
     let tree = tree.step(|| "bind the layer".into())?;
     // SAFETY: the kernel has just made this descriptor for us alone.
     Ok(unsafe { OwnedFd::from_raw_fd(tree) })

@@ -38,6 +38,11 @@ pub enum RootKind {
         /// Whether nothing may be written.
         readonly: bool,
     },
+    /// One directory with all that is mounted in it.
+    Tree {
+        /// The directory.
+        source: PathBuf,
+    },
     /// Layers on each other. One lower without an upper is a read-only bind.
     Overlay {
         /// The layers that are read, nearest (topmost) first.

@@ -78,6 +78,19 @@ pub(crate) fn duplicate(from: RawFd, to: RawFd) -> Sys<()> {
     unsafe { call(libc::SYS_dup3, [from.word(), to.word(), 0]) }.map(drop)
 }
 
+/// faccessat2: whether the caller, as it is now, may execute a file.
+pub(crate) fn may_execute(path: &CStr) -> Sys<()> {
+    let words = [libc::AT_FDCWD.word(), path.word(), libc::X_OK.word(), libc::AT_EACCESS.word()];
+    // SAFETY: the path ends with NUL.
+    unsafe { call(libc::SYS_faccessat2, words) }.map(drop)
+}
+
+/// dup3 with close-on-exec.
+pub(crate) fn replace(from: RawFd, to: RawFd) -> Sys<()> {
+    // SAFETY: no memory is involved.
+    unsafe { call(libc::SYS_dup3, [from.word(), to.word(), libc::O_CLOEXEC.word()]) }.map(drop)
+}
+
 /// mkdirat.
 pub(crate) fn make_directory(directory: RawFd, name: &CStr, mode: u32) -> Sys<()> {
     // SAFETY: the name ends with NUL.

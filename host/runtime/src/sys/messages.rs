@@ -1,4 +1,15 @@
-use super::{Errno, RawFd, Sys, Word as _, call};
+use super::{Errno, RawFd, Sys, Word as _, call, descriptor};
+
+/// Waits for a connection to a listening socket; close-on-exec.
+pub(crate) fn accept(socket: RawFd) -> Sys<RawFd> {
+    loop {
+        // SAFETY: no address is asked for.
+        match unsafe { call(libc::SYS_accept4, [socket.word(), 0, 0, libc::SOCK_CLOEXEC.word()]) } {
+            Err(Errno(libc::EINTR)) => {}
+            other => return other.map(descriptor),
+        }
+    }
+}
 
 /// Sends one message over a socket, with a descriptor when one is given. Never raises SIGPIPE.
 pub(crate) fn send(socket: RawFd, bytes: &[u8], descriptor: Option<RawFd>) -> Sys<()> {

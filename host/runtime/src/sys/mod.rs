@@ -28,12 +28,14 @@ pub(crate) use self::{
     confinement::{load_filter, take_descriptor},
     files::{
         Stat, chown_at, close, close_range, duplicate, enter, exists, file_system, give, make_directory, make_link,
-        make_node, open_in, read, read_link, set_umask, stat, stat_path, working_directory, write,
+        make_node, may_execute, open_in, read, read_link, replace, set_umask, stat, stat_path, working_directory,
+        write,
     },
-    messages::{receive_descriptor, send},
+    messages::{accept, receive_descriptor, send},
     mounts::{
         Attributes, IDMAP, READ_ONLY, attach, attach_at, change_root_to_here, clone_tree, configure_fd, configure_flag,
-        configure_string, create_superblock, mount_legacy, new_mount, open_file_system, set_attributes, unmount,
+        configure_string, confine_to_here, create_superblock, mount_legacy, new_mount, open_file_system,
+        set_attributes, unmount,
     },
     network::bring_loopback_up,
     processes::{

@@ -119,6 +119,12 @@ pub(crate) fn change_root_to_here() -> Sys<()> {
     unsafe { call(libc::SYS_pivot_root, [c".".word(), c".".word()]) }.map(drop)
 }
 
+/// chroot(".").
+pub(crate) fn confine_to_here() -> Sys<()> {
+    // SAFETY: the path ends with NUL.
+    unsafe { call(libc::SYS_chroot, [c".".word()]) }.map(drop)
+}
+
 /// umount2, lazily and never through a symlink at the path's end.
 pub(crate) fn unmount(path: &CStr) -> Sys<()> {
     let flags = libc::MNT_DETACH | libc::UMOUNT_NOFOLLOW;

@@ -10,6 +10,7 @@ mod images;
 mod info;
 mod inspect;
 mod logs;
+mod oci;
 mod plugin;
 mod pods;
 mod ps;
@@ -66,6 +67,8 @@ enum Verb {
     /// Plugins of the daemon, and components in files
     #[command(subcommand)]
     Plugin(plugin::Verb),
+    /// Run containers of OCI bundles, with runc's options; also when called as `wharf-oci`
+    Oci(oci::Flags),
     /// Versions of this binary and of the daemon
     Version(version::Flags),
     /// Print a shell's completions
@@ -82,6 +85,9 @@ struct Endpoint {
 
 /// Runs the verb; errors go to standard error in one line, and the exit code tells what sort they are of.
 pub(crate) fn run() -> ExitCode {
+    if let Some(code) = oci::called_as_runtime() {
+        return code;
+    }
     let done = match Cli::parse().verb {
         Verb::Daemon(flags) => daemon::run(flags),
         Verb::Config(verb) => config::run(verb),
@@ -97,6 +103,7 @@ pub(crate) fn run() -> ExitCode {
         Verb::Inspect(flags) => inspect::run(&flags),
         Verb::Snapshots(flags) => snapshots::run(flags),
         Verb::Info(flags) => info::run(&flags),
+        Verb::Oci(flags) => return oci::run(flags),
         Verb::Version(flags) => version::run(&flags),
         Verb::Completions(flags) => completions::run(&flags),
     };

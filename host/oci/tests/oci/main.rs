@@ -1,0 +1,11 @@
+//! The command line with real containers, from the distribution's busybox. Needs root.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may end at once")]
+
+mod containerd;
+mod descriptors;
+mod execs;
+mod life;
+mod refusals;
+mod support;
+mod terminals;
