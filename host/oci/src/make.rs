@@ -129,7 +129,7 @@ fn fill(
     limit(&group, &bundle.spec, report)?;
     let namespaces = PodNamespaces::default();
     let user = user_namespace(&bundle.spec, &namespaces)?;
-    let root = RootMount { kind: RootKind::Tree { source: bundle.rootfs.clone() }, beneath: "/".into() };
+    let root = RootMount { kind: RootKind::Tree { source: bundle.rootfs.clone() }, label: None, beneath: "/".into() };
     let terminal = bundle.spec.process().as_ref().and_then(|process| process.terminal()) == Some(true);
     let stdio = if terminal { ProcessStdio::Terminal { size: None } } else { descriptors::inherited()? };
     let request = CreateRequest {

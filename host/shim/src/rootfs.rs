@@ -24,7 +24,7 @@ pub fn root_of(mounts: &[Mount], options: &CreateOptions, spec: &Spec, bundle: &
     check_path("the layers' root", &beneath, Path::new("/"))?;
     let check = |path: &Path| check_path("root mount", path, &beneath);
     match &kind {
-        RootKind::Bind { source, .. } => check(source)?,
+        RootKind::Bind { source, .. } | RootKind::Tree { source } => check(source)?,
         RootKind::Overlay { lowers, upper, work, .. } => {
             lowers.iter().chain(upper).chain(work).try_for_each(|path| check(path))?;
         }
