@@ -1,8 +1,12 @@
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::PoisonError,
+    time::Instant,
+};
 
 use wharf_error::{Result, ResultExt as _};
 
-use super::Networks;
+use super::{Inner, Networks};
 
 /// The file system of namespaces.
 const NSFS_MAGIC: u64 = 0x6e73_6673;
@@ -27,6 +31,7 @@ impl Networks {
             row.settled = false;
             inner.put(&row).await?;
         }
+        inner.wait_for_strays(pod).await?;
         let target = row.target(there(&row.netns).await?);
         while let Some(joined) = row.joined.last() {
             if joined.begun {
@@ -38,6 +43,25 @@ impl Networks {
             }
         }
         inner.forget(pod).await
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    /// Until what the last daemon left at work on this pod has ended: a plugin is given the time that it always has.
+    async fn wait_for_strays(&self, pod: &str) -> Result<()> {
+        let strays = self.strays.lock().unwrap_or_else(PoisonError::into_inner).remove(pod).unwrap_or_default();
+        if strays.is_empty() {
+            return Ok(());
+        }
+        let (begin, deadline) = (Instant::now(), self.config.plugin_deadline);
+        let wait = move || {
+            for stray in strays {
+                stray.end_within(deadline.saturating_sub(begin.elapsed()));
+            }
+        };
+        tokio::task::spawn_blocking(wait).await.step(|| "wait for network plugins of the daemon before this one".into())
     }
 }
 

@@ -26,7 +26,7 @@ use self::loaded::Loaded;
 use crate::{
     NetworkConfig,
     attachment::{Attachment, AttachmentTable, Joined},
-    plugin::Plugins,
+    plugin::{Plugins, Stray},
 };
 
 /// The node's networks, and which pods are attached to them. Cheap to clone; clones are one.
@@ -44,6 +44,8 @@ struct Inner {
     loading: tokio::sync::Mutex<()>,
     /// As in the store, by pod.
     rows: Mutex<BTreeMap<String, Attachment>>,
+    /// Plugins of the last daemon that may still be at work, by pod.
+    strays: Mutex<BTreeMap<String, Vec<Stray>>>,
     pod_cidr: RwLock<String>,
     /// Shared by whoever attaches or detaches: a collection must not meet an attachment that is not in its list.
     collecting: tokio::sync::RwLock<()>,

@@ -1,6 +1,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
 };
 
 use wharf_error::{Result, ResultExt as _};
@@ -11,11 +12,11 @@ use crate::{
     Mode, NetworkConfig,
     attachment::{Attachment, AttachmentTable, CollectionTable, PodCidrTable},
     conf::Watch,
-    plugin::{Plugins, end_strays},
+    plugin::{Plugins, Stray, find_strays},
 };
 
 impl Networks {
-    /// Opens the books, ends plugins that a killed daemon left at work, and begins to watch the configuration. That is
+    /// Opens the books, looks for plugins that a killed daemon left at work, and begins to watch the configuration. That is
     /// read in the background: no plugin holds up the start.
     ///
     /// Attachments of the boot before this one are taken over: [`detach`](Self::detach) frees them.
@@ -40,15 +41,17 @@ impl Networks {
         let owner = store.id().to_owned();
         let plugins = Plugins::new(config.bin_dirs.clone(), config.plugin_deadline, &owner);
         let unsettled: HashSet<_> = rows.values().filter(|row| !row.settled).map(|row| row.pod.clone()).collect();
-        if collecting || !unsettled.is_empty() {
-            blocking(move || end_strays(&owner, &unsettled)).await?;
-        }
+        let strays = match collecting || !unsettled.is_empty() {
+            true => blocking(move || strays(&owner, &unsettled)).await?,
+            false => BTreeMap::new(),
+        };
         let inner = Arc::new(Inner {
             store,
             plugins,
             loaded: RwLock::new(Arc::new(Loaded::nothing_yet())),
             loading: tokio::sync::Mutex::default(),
             rows: Mutex::new(rows),
+            strays: Mutex::new(strays),
             pod_cidr: RwLock::new(pod_cidr.unwrap_or_default()),
             collecting: tokio::sync::RwLock::default(),
             asked: tokio::sync::Mutex::default(),
@@ -79,6 +82,18 @@ impl Inner {
         });
         *self.watcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(watcher);
     }
+}
+
+/// What a killed daemon left at work, by pod. A collection is ended at once: its list is soon an old one.
+fn strays(owner: &str, pods: &HashSet<String>) -> BTreeMap<String, Vec<Stray>> {
+    let mut by_pod = BTreeMap::<_, Vec<_>>::new();
+    for stray in find_strays(owner, pods) {
+        match stray.pod.clone() {
+            Some(pod) => by_pod.entry(pod).or_default().push(stray),
+            None => stray.end_within(Duration::ZERO),
+        }
+    }
+    by_pod
 }
 
 /// Yesterday's attachments: their namespaces are gone, what plugins keep on the disk is not.

@@ -93,7 +93,8 @@ impl Plugins {
         let deadline = call.verb.deadline(self.deadline);
         let mut command = self.command(&program, call)?;
         let mut child = start(&mut command).await.step(|| format!("run {}", program.display()))?;
-        let mut group = Group::of(child.id());
+        // One that changes something comes to its end although the daemon is told to stop: the next one waits for it.
+        let mut group = Group::of(child.id(), !call.verb.changes());
         let stdout = Output::gather(child.stdout.take(), STDOUT);
         let stderr = Output::gather(child.stderr.take(), STDERR);
         let asked = call.configuration();
@@ -138,7 +139,7 @@ impl Plugins {
             command.env("CNI_CONTAINERID", &target.pod).env("CNI_NETNS", &target.netns);
             command.env("CNI_IFNAME", interface).env("CNI_ARGS", &target.args);
         }
-        command.current_dir("/").process_group(0).kill_on_drop(true);
+        command.current_dir("/").process_group(0).kill_on_drop(!call.verb.changes());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Ok(command)
     }
@@ -169,6 +170,11 @@ impl Call<'_> {
 // === impl Verb ===
 
 impl Verb {
+    /// Whether it leaves anything behind.
+    fn changes(self) -> bool {
+        matches!(self, Self::Add | Self::Del | Self::Gc)
+    }
+
     /// Somebody waits for the answer of those that change nothing.
     fn deadline(self, configured: Duration) -> Duration {
         match self {

@@ -14,5 +14,5 @@ mod tests;
 pub(crate) use self::tests::script;
 pub(crate) use self::{
     call::{Call, Plugins, Verb},
-    stray::end_strays,
+    stray::{Stray, find_strays},
 };

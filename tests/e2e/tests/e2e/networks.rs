@@ -232,7 +232,7 @@ fn a_network_that_cannot_be_freed_keeps_the_pod_until_it_can() {
 fn a_daemon_killed_while_a_pod_is_attached_leaves_nothing() {
     let Some(cni) = Cni::start() else { return };
     cni.configure("10-pods.conflist", &cni.bridge());
-    let Some(mut node) = cni.node("") else { return };
+    let Some(mut node) = cni.node("plugin_timeout = 10") else { return };
     fs::write(cni.order("hang-ADD"), "").unwrap();
     let config = node.pod_config("cut", |_| {});
     let mut run = node.crictl.command(&["runp", &config]);
