@@ -192,6 +192,7 @@ impl Sandbox {
             namespaces: &PodNamespaces::default(),
             user_namespace: None,
             cgroup: None,
+            sources: std::collections::BTreeMap::new(),
             merge_image_groups: true,
             folders,
             stdio,
