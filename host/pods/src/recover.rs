@@ -204,6 +204,8 @@ impl Inner {
     }
 
     async fn ask_after(self: &Arc<Self>, entry: &Arc<ContainerEntry>, row: &Container, shim: &Shim) -> Result<()> {
+        // Before the shim is asked: a container that runs may have ended before its answer is here.
+        let asked_at = time::now();
         let mut state = shim.state(&row.id).await;
         if let Ok(TaskState::Created) = state {
             // The last daemon died between making and starting it: it is as it was before the start was asked.
@@ -222,7 +224,7 @@ impl Inner {
                     row.stage = container::Stage::Running;
                     row.pid = Some(pid);
                     if row.started_at == 0 {
-                        row.started_at = time::now();
+                        row.started_at = asked_at;
                     }
                 })
                 .await?;

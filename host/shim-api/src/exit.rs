@@ -33,6 +33,17 @@ impl ExitRecord {
         Ok(Some(record))
     }
 
+    /// Removes the record of an earlier life of the container, if there is one.
+    pub fn forget(bundle: &Path) -> Result<()> {
+        let path = bundle.join(EXIT_FILE);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).step(|| format!("remove {}", path.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Writes the record: a reader sees the whole of it or nothing.
     pub fn write(&self, bundle: &Path) -> Result<()> {
         let path = bundle.join(EXIT_FILE);
@@ -56,5 +67,8 @@ mod tests {
         assert_eq!(fs::read_dir(bundle.path()).unwrap().count(), 1, "no temporary file stays");
         fs::write(bundle.path().join(EXIT_FILE), "{").unwrap();
         assert_eq!(ExitRecord::read(bundle.path()).unwrap_err().kind(), Kind::DataLoss);
+        ExitRecord::forget(bundle.path()).unwrap();
+        ExitRecord::forget(bundle.path()).unwrap();
+        assert_eq!(ExitRecord::read(bundle.path()).unwrap(), None);
     }
 }

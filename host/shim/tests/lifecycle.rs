@@ -68,6 +68,10 @@ async fn a_created_container_can_be_deleted_and_a_running_one_not() {
     pod.create(&Container::sh("never", "echo never")).await.unwrap();
     assert_eq!(pod.delete("never", "").await.unwrap().exit_status, 137);
     assert!(pod.log("never").is_empty());
+    // Made again it has not ended, whatever its first life came to.
+    pod.create(&Container::sh("never", "echo never")).await.unwrap();
+    assert!(pod.exit_record("never").is_none());
+    pod.delete("never", "").await.unwrap();
     pod.run(&Container::sh("runs", "sleep 600")).await;
     assert_eq!(from_status("", pod.delete("runs", "").await.unwrap_err()).kind(), Kind::FailedPrecondition);
     // Shutdown of the task service ends nothing that runs.

@@ -2,6 +2,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::PathBuf,
+    process::Output,
     time::{Duration, Instant},
 };
 
@@ -129,8 +130,7 @@ impl Node {
         fs::create_dir(&self.logs).context("make a folder for logs")?;
         block_in_place(|| {
             let listed = self.daemon.wharf(&["snapshots", "--json"]).output().context("run wharf snapshots")?;
-            let said = String::from_utf8_lossy(&listed.stdout);
-            ensure!(said.trim() == "[]", "snapshots are left: {said}{}", String::from_utf8_lossy(&listed.stderr));
+            no_snapshots(&listed)?;
             self.before.check()?;
             let status = self.daemon.stop()?;
             ensure!(status.success(), "the daemon ended with {status}");
@@ -173,6 +173,19 @@ pub async fn remove_images(cri: &Cri) -> Result<(), Refused> {
         });
         removed.await?;
     }
+    Ok(())
+}
+
+/// That `wharf snapshots --json` says so.
+///
+/// # Errors
+///
+/// When it failed or lists one.
+pub fn no_snapshots(listed: &Output) -> Result<()> {
+    let said = String::from_utf8_lossy(&listed.stdout);
+    let listed: serde_json::Value = serde_json::from_str(&said)
+        .with_context(|| format!("wharf snapshots: {said}{}", String::from_utf8_lossy(&listed.stderr)))?;
+    ensure!(listed["snapshots"].as_array().is_some_and(Vec::is_empty), "snapshots are left: {listed:#}");
     Ok(())
 }
 

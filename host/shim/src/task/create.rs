@@ -13,7 +13,7 @@ use wharf_runtime::{
     CreateRequest, PodNamespaces, RootMount, TerminalSize, assemble_idmapped_root, assemble_root, user_namespace,
 };
 use wharf_shim_api::{
-    CreateOptions, TaskEvent,
+    CreateOptions, ExitRecord, TaskEvent,
     events::{TaskCreate, TaskIO},
     from_json,
     task::{CreateTaskRequest, CreateTaskResponse},
@@ -98,6 +98,8 @@ fn make(shim: &Shim, request: CreateTaskRequest, namespaces: &PodNamespaces) -> 
         let what = format!("its cgroup {path} holds processes that are not its own: {inside:?}");
         return Err(Error::new(Kind::FailedPrecondition, what));
     }
+    // One that was made, undone and is made again has not ended: how its first life did is nobody's news.
+    ExitRecord::forget(&bundle)?;
     let record = ContainerRecord { bundle: bundle.clone(), cgroup: path.clone() };
     shim.record.update(|all| drop(all.containers.insert(request.id.clone(), record)))?;
     // From here on a failure has something to take away.

@@ -13,7 +13,7 @@ use super::IMAGES;
 use crate::{
     cri::Cri,
     kills::{Life, Plan, Shared},
-    node::{pull, remove_images},
+    node::{no_snapshots, pull, remove_images},
     rows::rows,
     samples::Samples,
 };
@@ -77,8 +77,7 @@ async fn remove_pods(cri: &Cri) -> Result<usize> {
 /// No snapshot, no folder of a layer, no document, no part of a download, no row but the node's own; how many those are.
 fn nothing_left(daemon: &mut Daemon) -> Result<u64> {
     let listed = daemon.wharf(&["snapshots", "--json"]).output().context("run wharf snapshots")?;
-    let said = String::from_utf8_lossy(&listed.stdout);
-    ensure!(said.trim() == "[]", "snapshots are left: {said}");
+    no_snapshots(&listed)?;
     let root = daemon.root();
     daemon.stop()?;
     let mut left = Vec::new();
