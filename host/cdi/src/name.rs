@@ -46,7 +46,8 @@ impl fmt::Display for Name {
 
 /// Letters, digits and a few signs, with letters or digits at both ends.
 pub(crate) fn check_device(device: &str) -> Result<(), &'static str> {
-    check(device, |c| matches!(c, '_' | '-' | '.' | ':'), char::is_ascii_alphanumeric).map_err(|()| "the device's name")
+    check(device, |c| matches!(c, '_' | '-' | '.' | ':'), char::is_ascii_alphanumeric)
+        .map_err(|()| "the device's name is not as it must be")
 }
 
 // === impl DeviceKind ===

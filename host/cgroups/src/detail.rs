@@ -96,8 +96,11 @@ fn memory_v1(slot: &Slot) -> Result<MemoryDetail> {
     let stat = slot.read("memory.stat")?;
     let of = |key: &str| file::keyed(&stat, key).unwrap_or(0);
     let kernel = "memory.kmem.usage_in_bytes";
+    // Where both limits are the same, the one of memory with swap is met first.
+    let with_swap = "memory.memsw.failcnt";
+    let swap_hits = if slot.has(with_swap) { slot.number(with_swap)? } else { 0 };
     Ok(MemoryDetail {
-        limit_hits: slot.number("memory.failcnt")?,
+        limit_hits: slot.number("memory.failcnt")?.saturating_add(swap_hits),
         kernel: if slot.has(kernel) { slot.number(kernel)? } else { 0 },
         mapped_file: of("total_mapped_file"),
         active_file: of("total_active_file"),

@@ -72,10 +72,13 @@ struct Pair {
 impl Pair {
     async fn forward(self, handler: &dyn Handler, request: &PortForwardRequest) {
         let Self { error, data, writer } = self;
+        let stream = data.stream;
         let done = Self::copy(data, &writer, handler, request).await;
         let told = async {
             if let Err(failure) = &done {
                 writer.data(error.stream, failure.to_string().as_bytes()).await?;
+                // Or the client would wait for bytes before it looks at the error.
+                writer.fin(stream).await?;
             }
             writer.fin(error.stream).await
         };

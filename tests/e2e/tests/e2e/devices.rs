@@ -3,7 +3,8 @@
 use std::fs;
 
 use serde_json::json;
-use wharf_e2e::Node;
+use wharf_api::cri::{ContainerConfig, ContainerMetadata, CreateContainerRequest, ImageSpec, Mount, PodSandboxConfig};
+use wharf_e2e::{Cri, Node};
 use wharf_testkit::DaemonOptions;
 
 #[test]
@@ -51,13 +52,44 @@ fn a_mount_can_forbid_programs() {
     fs::write(&program, "#!/bin/sh\necho it runs\n").unwrap();
     fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let pod = node.pod("noexec");
-    let mounts = |options: &[&str]| json!([{ "host_path": dir.path(), "container_path": "/programs", "mount_options": options }]);
-    let (log, _) = node.outcome(&pod, "may", "/programs/program", |config| config["mounts"] = mounts(&[]));
-    assert_eq!(log, "it runs\n");
-    let (log, code) = node.outcome(&pod, "may-not", "/programs/program; grep /programs /proc/mounts", |config| {
-        config["mounts"] = mounts(&["noexec", "nosuid", "nodev"]);
-    });
-    assert!(log.contains("Permission denied") && log.contains("nosuid,nodev,noexec"), "{log}");
-    assert_eq!(code, 0);
+    // crictl does not know the field yet.
+    let cri = Cri::new(&node.daemon.socket());
+    let create = |name: &str, options: &[&str]| {
+        let mount = Mount {
+            host_path: dir.path().display().to_string(),
+            container_path: "/programs".into(),
+            mount_options: options.iter().map(|option| (*option).to_owned()).collect(),
+            ..Mount::default()
+        };
+        let config = ContainerConfig {
+            metadata: Some(ContainerMetadata { name: name.into(), attempt: 0 }),
+            image: Some(ImageSpec { image: Node::image(), ..ImageSpec::default() }),
+            command: ["sh", "-c", "/programs/program; grep /programs /proc/mounts"].map(str::to_owned).into(),
+            log_path: format!("{name}.log"),
+            mounts: vec![mount],
+            ..ContainerConfig::default()
+        };
+        let sandbox = PodSandboxConfig { log_directory: pod.logs.display().to_string(), ..PodSandboxConfig::default() };
+        let asked = CreateContainerRequest {
+            pod_sandbox_id: pod.id.clone(),
+            config: Some(config),
+            sandbox_config: Some(sandbox),
+        };
+        let mut client = cri.runtime();
+        cri.wait(async move { client.create_container(asked).await }).map(|made| made.into_inner().container_id)
+    };
+    let run = |name: &str, options: &[&str]| {
+        let id = create(name, options).unwrap();
+        node.ok(&["start", &id]);
+        node.exit_code(&id);
+        node.log(&id)
+    };
+    let log = run("may", &[]);
+    assert!(log.contains("it runs\n"), "{log}");
+    let log = run("may-not", &["noexec", "nosuid", "nodev"]);
+    assert!(!log.contains("it runs") && log.contains("Permission denied"), "{log}");
+    assert!(log.contains("nosuid,nodev,noexec"), "{log}");
+    let refused = create("unknown", &["exec"]).unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::InvalidArgument, "{refused}");
     node.finish();
 }

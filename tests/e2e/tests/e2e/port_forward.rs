@@ -1,10 +1,9 @@
 //! Ports of pods: crictl's port-forward over both of its transports, and WebSocket channels.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{Shutdown, TcpStream},
     process::{Child, Stdio},
-    time::Duration,
 };
 
 use futures::{SinkExt as _, StreamExt as _};
@@ -12,9 +11,6 @@ use sha2::{Digest as _, Sha256};
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest as _, http::HeaderValue};
 use wharf_api::cri::PortForwardRequest;
 use wharf_e2e::{Cri, Node, Pod};
-use wharf_testkit::wait_for;
-
-const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A crictl that forwards, ended at the end of the test.
 struct Forward {
@@ -22,15 +18,25 @@ struct Forward {
     port: u16,
 }
 
+/// A container that listens, and does so already.
+fn listen(node: &Node, pod: &Pod, script: &str) {
+    let id = node.run(pod, "main", script);
+    node.exec(&id, "until grep -q ':1F90 .* 0A ' /proc/net/tcp /proc/net/tcp6; do sleep 0.1; done");
+}
+
 impl Forward {
     fn start(node: &Node, pod: &Pod, transport: &str, port: u16) -> Self {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mapping = format!("{free}:{port}");
         let mut command = node.crictl.command(&["port-forward", "--transport", transport, &pod.id, &mapping]);
-        let crictl = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let forward = Self { crictl, port: free };
-        assert!(wait_for(DEADLINE, || TcpStream::connect(("127.0.0.1", free)).is_ok()), "{transport}: nobody listens");
-        forward
+        let mut crictl = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut said = String::new();
+        // It says so once it listens; and again for each connection, for which the pipe has room.
+        let mut lines = BufReader::new(crictl.stdout.take().unwrap());
+        lines.read_line(&mut said).unwrap();
+        assert!(said.contains("Forwarding from"), "{transport}: {said}");
+        std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
+        Self { crictl, port: free }
     }
 
     fn connect(&self) -> TcpStream {
@@ -49,7 +55,7 @@ impl Drop for Forward {
 fn a_gigabyte_goes_to_a_port_and_comes_back() {
     let Some(node) = Node::start() else { return };
     let pod = node.pod("large-port");
-    node.run(&pod, "main", "exec nc -lk -p 8080 -e cat");
+    listen(&node, &pod, "exec nc -ll -p 8080 -e cat");
     const SIZE: usize = 1 << 30;
     // A block that no stream's frames divide evenly, over and over.
     let block: Vec<u8> = (0..1_000_003u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
@@ -89,18 +95,19 @@ fn a_gigabyte_goes_to_a_port_and_comes_back() {
 fn connections_come_and_go_over_one_forward() {
     let Some(node) = Node::start() else { return };
     let pod = node.pod("ports");
-    node.run(&pod, "main", "while true; do echo hello from the pod | nc -l -p 8080; done");
+    listen(&node, &pod, "exec nc -ll -p 8080 -e echo hello from the pod");
     for transport in ["spdy", "websocket"] {
         let forward = Forward::start(&node, &pod, transport, 8080);
         for _ in 0..3 {
             let mut heard = String::new();
-            let there = wait_for(DEADLINE, || {
-                heard.clear();
-                let mut connection = forward.connect();
-                connection.read_to_string(&mut heard).is_ok() && heard.contains("hello from the pod")
-            });
-            assert!(there, "{transport}: {heard}");
+            forward.connect().read_to_string(&mut heard).unwrap();
+            assert_eq!(heard, "hello from the pod\n", "{transport}");
         }
+        // A port where nobody listens: an end, not silence.
+        let forward = Forward::start(&node, &pod, transport, 9999);
+        let mut heard = String::new();
+        forward.connect().read_to_string(&mut heard).unwrap();
+        assert!(heard.is_empty(), "{transport}: {heard}");
     }
     node.finish();
 }
@@ -109,7 +116,7 @@ fn connections_come_and_go_over_one_forward() {
 fn two_channels_a_port_over_plain_websocket() {
     let Some(node) = Node::start() else { return };
     let pod = node.pod("channels");
-    node.run(&pod, "main", "exec nc -lk -p 8080 -e cat");
+    listen(&node, &pod, "exec nc -ll -p 8080 -e cat");
     let cri = Cri::new(&node.daemon.socket());
     let mut client = cri.runtime();
     let ports = vec![8080, 9999];

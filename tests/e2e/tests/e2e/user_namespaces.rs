@@ -166,3 +166,17 @@ fn the_status_tells_what_the_handler_can() {
     }
     node.finish();
 }
+
+#[test]
+fn on_the_nodes_network_users_are_the_pods_all_the_same() {
+    let Some(node) = Node::start() else { return };
+    let pod = node.pod_with("host-network", |config| {
+        users(config);
+        options(config)["network"] = json!(2);
+    });
+    let script = "id -u; readlink /proc/self/ns/net; tr -s ' ' < /proc/self/uid_map; ls /sys/class/net | grep -x lo";
+    let (log, code) = node.outcome(&pod, "main", script, |_| {});
+    let own = fs::read_link("/proc/self/ns/net").unwrap().display().to_string();
+    assert_eq!((log, code), (format!("0\n{own}\n 0 {ROOT} 65536\nlo\n"), 0));
+    node.finish();
+}

@@ -58,7 +58,7 @@ pub(crate) fn descriptors() -> Vec<MetricDescriptor> {
     families().map(describe).collect()
 }
 
-/// The metrics of a pod's own control group and network.
+/// The metrics of a container, or without one of the pod's own control group and network.
 pub(crate) fn all<'a>(
     pod: &'a PodMetrics,
     container: Option<&'a ContainerMetrics>,
