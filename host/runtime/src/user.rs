@@ -59,10 +59,8 @@ pub(crate) fn identify(user: &User, accounts: &Accounts, merge: bool) -> Result<
         Some(group) => find_group(accounts, group)?,
         None => account.as_ref().map_or(0, |account| account.gid),
     };
-    if merge {
-        if let Some(account) = &account {
-            groups.extend(groups_of(accounts, account.name));
-        }
+    if merge && let Some(account) = &account {
+        groups.extend(groups_of(accounts, account.name));
     }
     // A process outside its own group would escape permissions that deny that group.
     groups.insert(0, gid);
