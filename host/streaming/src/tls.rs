@@ -39,7 +39,8 @@ fn verifier(path: &Path, provider: Arc<rustls::crypto::CryptoProvider>) -> Resul
         roots.add(certificate).step_as(Kind::FailedPrecondition, what)?;
     }
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-    Ok(verifier.step_as(Kind::FailedPrecondition, what)?)
+    let verifier: Arc<dyn ClientCertVerifier> = verifier.step_as(Kind::FailedPrecondition, what)?;
+    Ok(verifier)
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {

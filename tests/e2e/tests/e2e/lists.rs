@@ -31,7 +31,7 @@ fn a_stream_has_what_the_list_has() {
     };
     assert_eq!(pods(None), sorted([one.id.clone(), two.id.clone()]));
     let filter = PodSandboxFilter { label_selector: labels("test", "two"), ..PodSandboxFilter::default() };
-    assert_eq!(pods(Some(filter)), [two.id.clone()]);
+    assert_eq!(pods(Some(filter)), [two.id.as_str()]);
     assert!(pods(Some(PodSandboxFilter { id: "none".into(), ..PodSandboxFilter::default() })).is_empty());
 
     let mut containers = |filter: Option<ContainerFilter>| {
@@ -40,7 +40,7 @@ fn a_stream_has_what_the_list_has() {
     };
     assert_eq!(containers(None), sorted([runs.clone(), created.clone()]));
     let state = Some(ContainerStateValue { state: ContainerState::ContainerRunning.into() });
-    assert_eq!(containers(Some(ContainerFilter { state, ..ContainerFilter::default() })), [runs.clone()]);
+    assert_eq!(containers(Some(ContainerFilter { state, ..ContainerFilter::default() })), [runs.as_str()]);
     let filter = ContainerFilter { label_selector: labels("k", "v"), ..ContainerFilter::default() };
     assert_eq!(containers(Some(filter)), [created]);
 

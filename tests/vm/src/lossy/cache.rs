@@ -30,7 +30,9 @@ impl Cache {
 
     /// Whether these bytes are whole sectors of the disk.
     pub fn has(&self, offset: u64, length: u64) -> bool {
-        offset % SECTOR == 0 && length % SECTOR == 0 && offset.checked_add(length).is_some_and(|end| end <= self.size)
+        offset.is_multiple_of(SECTOR)
+            && length.is_multiple_of(SECTOR)
+            && offset.checked_add(length).is_some_and(|end| end <= self.size)
     }
 
     pub fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<()> {
