@@ -7,10 +7,15 @@ use std::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use redb::StorageBackend;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
+
+/// How long a lock may be held by what a killed daemon left, and how often it is looked at.
+const LEFT: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Where a database's bytes are: the file, or a test's stand-in.
 pub(crate) trait Disk: Send + Sync {
@@ -64,7 +69,8 @@ pub(crate) struct Lease {
 // === impl FileDisk ===
 
 impl FileDisk {
-    /// Opens or creates the file and locks it.
+    /// Opens or creates the file and locks it. Blocks for half a second at most where somebody else has it: a daemon that
+    /// was killed in the moment in which it started a program leaves its lock to that process until it executes.
     ///
     /// # Errors
     /// `FailedPrecondition` naming the process that has it open; `Internal` and others with the step that failed.
@@ -73,11 +79,15 @@ impl FileDisk {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let file = options.open(path).step(what)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(in_use(path, &file)),
-            Err(TryLockError::Error(error)) => {
-                return Err(error).step(|| format!("database {}: lock", path.display()));
+        let deadline = Instant::now() + LEFT;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(PAUSE),
+                Err(TryLockError::WouldBlock) => return Err(in_use(path, &file)),
+                Err(TryLockError::Error(error)) => {
+                    return Err(error).step(|| format!("database {}: lock", path.display()));
+                }
             }
         }
         let metadata = file.metadata().step(what)?;

@@ -24,6 +24,20 @@ fn a_second_opener_is_told_who_has_it() {
 }
 
 #[test]
+fn a_lock_that_is_about_to_go_is_waited_for() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let opened = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            drop(store);
+        });
+        Store::open(&folder.meta(), &folder.state()).map(drop)
+    });
+    opened.unwrap();
+}
+
+#[test]
 fn a_state_file_of_another_root_is_refused() {
     let (folder, other) = (Folder::new(), Folder::new());
     drop(folder.open());
