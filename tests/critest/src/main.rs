@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use clap::Parser as _;
-use wharf_testkit::{BridgeNetwork, DockerRegistry};
+use wharf_testkit::{CniPlugins, DockerRegistry};
 
 use self::{arguments::Arguments, expected::Expected, node::Node, report::Outcome, suite::Suite};
 
@@ -35,7 +35,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     // While packages can still be fetched.
     let images = images::all()?;
     DockerRegistry::find()?;
-    BridgeNetwork::find_plugins()?;
+    CniPlugins::find()?;
     // Before any thread is started: they would stay in the old one.
     if arguments.endpoint.is_none() {
         wharf_testkit::own_network()?;

@@ -4,13 +4,14 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use wharf_testkit::{Daemon, DaemonOptions, Leaks};
+use tempfile::TempDir;
+use wharf_testkit::{BridgeNetwork, Daemon, DaemonOptions, Leaks};
 
 use crate::{arguments::Arguments, images::REGISTRIES};
 
 /// The runtime that is judged: a private daemon, or one that runs already.
 pub enum Node {
-    Own { daemon: Box<Daemon>, leaks: Box<Leaks> },
+    Own { daemon: Box<Daemon>, leaks: Box<Leaks>, _dir: TempDir },
     Reference { endpoint: PathBuf },
 }
 
@@ -27,19 +28,22 @@ impl Node {
             }
             return Ok(Self::Reference { endpoint: endpoint.clone() });
         }
-        let config = match &arguments.config {
+        let more = match &arguments.config {
             Some(file) => fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?,
             None => String::new(),
         };
+        let dir = tempfile::Builder::new().prefix("wharf-critest-").tempdir().context("make a folder")?;
+        let network = BridgeNetwork::describe(dir.path())?;
         let options = DaemonOptions {
             name: "critest".into(),
             mirrors: REGISTRIES.iter().map(|host| ((*host).to_owned(), registry.to_owned())).collect(),
-            config,
+            config: format!("{}\n{more}", network.config()),
+            environment: vec![network.environment()],
             ..DaemonOptions::default()
         };
         let daemon = Box::new(Daemon::start(&options)?);
         let leaks = Box::new(Leaks::watch(daemon.scope()));
-        Ok(Self::Own { daemon, leaks })
+        Ok(Self::Own { daemon, leaks, _dir: dir })
     }
 
     /// Its socket.
@@ -60,7 +64,7 @@ impl Node {
 
     /// Ends a daemon of ours, and looks for what should be gone. critest removes its pods and leaves images.
     pub fn finish(self) -> Result<()> {
-        let Self::Own { mut daemon, leaks } = self else { return Ok(()) };
+        let Self::Own { mut daemon, leaks, _dir } = self else { return Ok(()) };
         daemon.stop()?;
         let alive = daemon.scope().alive();
         ensure!(alive.is_empty(), "left behind after critest:\n  {}", alive.join("\n  "));

@@ -13,7 +13,7 @@ use std::{path::PathBuf, process::ExitCode, time::Instant};
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use wharf_testkit::{BridgeNetwork, Compression, DockerRegistry, busybox_layers};
+use wharf_testkit::{CniPlugins, Compression, DockerRegistry, busybox_layers};
 
 use self::{node::Node, scenarios::SCENARIOS};
 
@@ -53,7 +53,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     // While packages can still be fetched.
     let layers = busybox_layers([Compression::Gzip; 3])?;
     DockerRegistry::find()?;
-    BridgeNetwork::find_plugins()?;
+    CniPlugins::find()?;
     // Before any thread is started: they would stay in the old ones.
     if arguments.endpoint.is_none() {
         wharf_testkit::own_network()?;

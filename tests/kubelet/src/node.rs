@@ -53,6 +53,7 @@ impl Node {
                     name: "kubelet".into(),
                     mirrors: vec![(REGISTRY.into(), registry.address().to_owned())],
                     config: network.config(),
+                    environment: vec![network.environment()],
                     ..DaemonOptions::default()
                 })?;
                 let socket = daemon.socket();

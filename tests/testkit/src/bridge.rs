@@ -6,7 +6,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use serde_json::json;
 
-use crate::packages::unpacked_package;
+use crate::cni::CniPlugins;
 
 /// A pod network by CNI's bridge, host-local and portmap, described in a folder; for a process in a network namespace of
 /// its own ([`crate::own_network`]), for the bridge and the rules of portmap are made in whatever namespace it is in.
@@ -14,29 +14,20 @@ use crate::packages::unpacked_package;
 pub struct BridgeNetwork {
     conf_dir: PathBuf,
     plugins: PathBuf,
+    programs: PathBuf,
 }
 
 impl BridgeNetwork {
-    /// The folder of the plugins: Debian's `containernetworking-plugins`, installed or fetched into the cache.
-    ///
-    /// # Errors
-    ///
-    /// When they are neither here nor among the packages that apt knows.
-    pub fn find_plugins() -> Result<PathBuf> {
-        let installed = ["/usr/lib/cni", "/opt/cni/bin"].map(PathBuf::from);
-        match installed.into_iter().find(|path| path.join("bridge").is_file()) {
-            Some(found) => Ok(found),
-            None => Ok(unpacked_package("containernetworking-plugins")?.join("usr/lib/cni")),
-        }
-    }
-
     /// Writes `net.d/10-wharf.conflist` into `dir`; addresses given out are kept in `dir` too.
     ///
     /// # Errors
     ///
     /// When the plugins cannot be had, or the file cannot be written.
     pub fn describe(dir: &Path) -> Result<Self> {
-        let plugins = Self::find_plugins()?;
+        let plugins = CniPlugins::find()?;
+        let programs = dir.join("programs");
+        plugins.put_iptables(&programs)?;
+        let plugins = plugins.folder().to_owned();
         let conf_dir = dir.join("net.d");
         fs::create_dir_all(&conf_dir).with_context(|| format!("make {}", conf_dir.display()))?;
         let list = json!({
@@ -54,11 +45,17 @@ impl BridgeNetwork {
         });
         let file = conf_dir.join("10-wharf.conflist");
         fs::write(&file, list.to_string()).with_context(|| format!("write {}", file.display()))?;
-        Ok(Self { conf_dir, plugins })
+        Ok(Self { conf_dir, plugins, programs })
     }
 
     /// The daemon's configuration for it.
     pub fn config(&self) -> String {
         format!("[network]\ncni_conf_dir = {:?}\ncni_bin_dirs = [{:?}]\n", self.conf_dir, self.plugins)
+    }
+
+    /// The daemon's environment for it: portmap runs `iptables`.
+    pub fn environment(&self) -> (String, String) {
+        let path = std::env::var("PATH").unwrap_or_default();
+        ("PATH".into(), format!("{}:{path}:/usr/sbin:/sbin", self.programs.display()))
     }
 }
