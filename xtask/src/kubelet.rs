@@ -1,7 +1,7 @@
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
-use wharf_testkit::{Daemon, in_ci};
+use wharf_testkit::{Daemon, in_ci, install_missing};
 
 use crate::{
     build::{binaries, cargo},
@@ -14,6 +14,7 @@ use crate::{
 pub fn run(arguments: &[String]) -> Result<()> {
     heading("What is needed");
     tools::for_tests()?;
+    install_missing(&[("ip", "iproute2")]).context("what makes a network namespace of its own")?;
     let version = go_tools::KUBELET_VERSION;
     let kubelet = match step(&format!("kubelet {version} (built with Go, once)"), go_tools::kubelet) {
         Err(error) if !in_ci() => {
