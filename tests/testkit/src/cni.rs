@@ -7,10 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::{
-    bridge::BridgeNetwork,
-    packages::{apt_is_here, unpacked_package},
-};
+use crate::packages::{apt_is_here, unpacked_package};
 
 /// What Debian's iptables is made of besides the C library.
 const IPTABLES: &[&str] = &[
@@ -41,7 +38,11 @@ impl CniPlugins {
     /// When apt is not here or does not know them.
     pub fn find() -> Result<Self> {
         ensure!(apt_is_here(), "there is no apt-get to fetch network plugins with");
-        let folder = BridgeNetwork::find_plugins()?;
+        let installed = ["/usr/lib/cni", "/opt/cni/bin"].map(PathBuf::from);
+        let folder = match installed.into_iter().find(|path| path.join("bridge").is_file()) {
+            Some(found) => found,
+            None => unpacked_package("containernetworking-plugins")?.join("usr/lib/cni"),
+        };
         ensure!(
             folder.join("bridge").is_file(),
             "containernetworking-plugins holds no {}",
