@@ -5,6 +5,7 @@ use std::{
         Arc, LazyLock, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::sync::oneshot;
@@ -17,6 +18,9 @@ use crate::core::Core;
 /// What all snapshots that are being written are called. Other clients call theirs `extract-…`.
 pub(crate) const PREFIX: &str = "wharf-extract-";
 
+/// How often, and after what time each, the removal of what is left is tried again.
+const TRIES: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(100);
 /// Tells this process's snapshots from those that a killed one left, so that no key is used twice.
 static PROCESS: LazyLock<String> = LazyLock::new(|| format!("{PREFIX}{:016x}-", rand::random::<u64>()));
 static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -121,18 +125,42 @@ impl Scratch {
         self.cancel.clone()
     }
 
-    /// Ends what still runs, waits for it, and removes what it left.
+    /// Ends what still runs, waits for it, and removes what it left. On a disk so full that not even that can be written
+    /// down, it is tried again for a while once this has returned: the download, which takes room too, is let go then.
     pub async fn finish(self) {
         self.cancel.cancel();
         self.tasks.close();
         self.tasks.wait().await;
-        let keys: Vec<String> = self.keys.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
-        for key in keys {
+        if !self.discard_all().await {
+            tokio::spawn(async move {
+                for _ in 0..TRIES {
+                    tokio::time::sleep(PAUSE).await;
+                    if self.discard_all().await {
+                        return;
+                    }
+                }
+                for key in self.left() {
+                    tracing::warn!(snapshot = key, "a half-written layer stays until it is collected");
+                    self.committed(&key);
+                }
+            });
+        }
+    }
+
+    /// Whether nothing is left.
+    async fn discard_all(&self) -> bool {
+        let mut all = true;
+        for key in self.left() {
             if let Err(error) = self.discard(&key).await {
-                tracing::warn!(snapshot = key, %error, "a half-written layer stays until it is collected");
-                self.committed(&key);
+                tracing::info!(snapshot = key, %error, "a half-written layer cannot be removed yet");
+                all = false;
             }
         }
+        all
+    }
+
+    fn left(&self) -> Vec<String> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 }
 

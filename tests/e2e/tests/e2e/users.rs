@@ -93,9 +93,10 @@ fn with_strict_groups_the_image_gives_none_and_the_status_tells_who_it_is() {
         })
     };
     // www-data is in the groups staff (50) and users (100) of the image's /etc/group.
-    for (name, policy, groups, told) in
-        [("merge", 0, "33 50 100 4000", json!(["33", "50", "100", "4000"])), ("strict", 1, "33 4000", json!(["33", "4000"]))]
-    {
+    for (name, policy, groups, told) in [
+        ("merge", 0, "33 50 100 4000", json!(["33", "50", "100", "4000"])),
+        ("strict", 1, "33 4000", json!(["33", "4000"])),
+    ] {
         let id = run(name, policy);
         let log = node.wait_log(&id, "/var/www");
         assert_eq!(log, format!("33\n33\n{groups}\n/var/www\n"), "{name}");
