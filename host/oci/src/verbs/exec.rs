@@ -28,7 +28,7 @@ pub(crate) struct Flags {
     /// Make a terminal for it
     #[arg(short, long)]
     tty: bool,
-    /// UID[:GID]
+    /// `UID[:GID]`
     #[arg(short, long)]
     user: Option<String>,
     /// Further groups
