@@ -167,6 +167,9 @@ impl Run<'_> {
                 Message::Warning { step, errno, value } => self.warn(step, errno, value),
                 Message::Failed { step, errno, value, text } => return Err(self.explain(step, errno, value, text)),
                 Message::Terminal(master) => self.terminal = Some(master),
+                // Both sides of a fork tell of it. The word of the slower one may come after a first goal, when the one that
+                // goes on is known: taken for another process, the one that runs would be waited for and reaped here.
+                Message::Forked { .. } if !self.forks => {}
                 Message::Forked { pid, pidfd } => self.second = self.second.take().or(Some((pid, pidfd))),
                 Message::Ready => ready = true,
                 Message::Listener(number) => self.listener = Some(number),

@@ -240,7 +240,6 @@ fn answer(listener: &OwnedFd) {
 }
 
 #[test]
-#[ignore = "one time in six its exec is gone when the test reaps it (ECHILD): whoever reaps it first is not found yet"]
 fn an_agent_answers_for_the_container_and_its_execs() {
     let sandbox = Sandbox::new();
     let socket = sandbox.path().join("agent");
