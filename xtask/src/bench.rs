@@ -1,11 +1,9 @@
-use std::process::Command;
-
-use anyhow::{Context as _, Result, ensure};
-use wharf_testkit::Daemon;
+use anyhow::Result;
 
 use crate::{
     build::{binaries, cargo},
     progress::{heading, loud_step},
+    suite::run_beside,
     tools,
 };
 
@@ -16,9 +14,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     loud_step("build wharf, its shim and its compiler", binaries)?;
     loud_step("build the bench", || cargo(&["build", "--release", "-p", "wharf-bench"]))?;
     heading("Bench");
-    let program = Daemon::bin_dir()?.join("wharf-bench");
-    let status =
-        Command::new(&program).args(arguments).status().with_context(|| format!("start {}", program.display()))?;
-    ensure!(status.success(), "{}: {status}", program.display());
-    Ok(())
+    run_beside("wharf-bench", |command| {
+        command.args(arguments);
+    })
 }

@@ -1,11 +1,9 @@
-use std::process::Command;
-
-use anyhow::{Context as _, Result, ensure};
-use wharf_testkit::Daemon;
+use anyhow::Result;
 
 use crate::{
     build::{binaries, cargo},
     progress::{heading, loud_step},
+    suite::run_beside,
     tools,
 };
 
@@ -19,11 +17,9 @@ pub fn run(arguments: &[String]) -> Result<()> {
     }
     loud_step("build what kills them", || cargo(&["build", "--release", "-p", "wharf-crash"]))?;
     heading("Crashes");
-    let program = Daemon::bin_dir()?.join("wharf-crash");
-    let status =
-        Command::new(&program).args(arguments).status().with_context(|| format!("start {}", program.display()))?;
-    ensure!(status.success(), "{}: {status}", program.display());
-    Ok(())
+    run_beside("wharf-crash", |command| {
+        command.args(arguments);
+    })
 }
 
 /// Beside the usual ones, under names of their own.

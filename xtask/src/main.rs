@@ -11,6 +11,7 @@ mod guest;
 mod kubelet;
 mod power;
 mod progress;
+mod suite;
 mod test;
 mod test_programs;
 mod tools;
