@@ -73,43 +73,10 @@ pub(crate) struct Description {
 
 impl Container {
     pub(crate) fn new(child: Conducted, rest: Description) -> Self {
-        let Description {
-            id,
-            facts,
-            hooks,
-            own,
-            mut warnings,
-            program,
-            late,
-            seccomp,
-            personality,
-            kinds,
-            identity,
-            user,
-            merge_image_groups,
-            user_namespace,
-        } = rest;
-        warnings.extend(child.warnings);
-        Self {
-            id,
-            pid: child.pid,
-            pidfd: child.pidfd,
-            channel: Mutex::new(Some(child.channel)),
-            terminal: child.terminal,
-            warnings,
-            program,
-            late,
-            facts,
-            hooks,
-            own: Mutex::new(own),
-            seccomp,
-            personality,
-            kinds,
-            identity,
-            user,
-            merge_image_groups,
-            user_namespace,
-        }
+        let mut made = Self::attached(child.pid, child.pidfd, Some(child.channel), rest);
+        made.warnings.extend(child.warnings);
+        made.terminal = child.terminal;
+        made
     }
 
     /// One that another process has made.
