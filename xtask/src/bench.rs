@@ -1,7 +1,7 @@
 use anyhow::Result;
 
 use crate::{
-    build::{binaries, cargo},
+    build::{binaries, programs},
     progress::{heading, loud_step},
     suite::run_beside,
     tools,
@@ -12,7 +12,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     heading("Build");
     tools::wasm_target()?;
     loud_step("build wharf, its shim and its compiler", binaries)?;
-    loud_step("build the bench", || cargo(&["build", "--release", "-p", "wharf-bench"]))?;
+    loud_step("build the bench", || programs(&["wharf-bench"]))?;
     heading("Bench");
     run_beside("wharf-bench", |command| {
         command.args(arguments);

@@ -14,6 +14,13 @@ pub fn binaries() -> Result<()> {
     cargo(&["build", "--release", "-p", "wharf-compiler"])
 }
 
+/// Builds these programs of the workspace as the tests are built, with the union of its features: nothing twice.
+pub fn programs(names: &[&str]) -> Result<()> {
+    let mut arguments = vec!["build", "--release", "--workspace", "--exclude", "wharf-compiler"];
+    arguments.extend(names.iter().flat_map(|name| ["--bin", *name]));
+    cargo(&arguments)
+}
+
 /// Runs cargo in the workspace.
 pub fn cargo(arguments: &[&str]) -> Result<()> {
     let mut command = cargo_command();

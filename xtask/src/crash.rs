@@ -1,7 +1,7 @@
 use anyhow::Result;
 
 use crate::{
-    build::{binaries, cargo},
+    build::{binaries, cargo, programs},
     progress::{heading, loud_step},
     suite::run_beside,
     tools,
@@ -15,7 +15,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     if arguments.first().is_some_and(|word| word == "points") {
         loud_step("build wharf and its shim with points to die at", armed)?;
     }
-    loud_step("build what kills them", || cargo(&["build", "--release", "-p", "wharf-crash"]))?;
+    loud_step("build what kills them", || programs(&["wharf-crash"]))?;
     heading("Crashes");
     run_beside("wharf-crash", |command| {
         command.args(arguments);

@@ -10,7 +10,7 @@ use wharf_testkit::Daemon;
 use wharf_vm::{Disk, End, Event, Guest, Job, Kernel, LossyDisk, Machine, Program, Tools, Version, agent_beside};
 
 use crate::{
-    build::{binaries, cargo},
+    build::{binaries, programs},
     guest::machine_tools,
     progress::{duration, heading, loud_step, quote, say, step},
     tools,
@@ -43,9 +43,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let Some(tools) = machine_tools()? else { return Ok(()) };
     heading("Build");
     loud_step("build wharf, its shim and its compiler", binaries)?;
-    loud_step("build the guest's agent and its work", || {
-        cargo(&["build", "--release", "-p", "wharf-vm", "-p", "wharf-crash"])
-    })?;
+    loud_step("build the guest's agent and its work", || programs(&["wharf-vm-agent", "wharf-crash"]))?;
     let seed = arguments.seed.unwrap_or_else(|| rand::rng().random());
     heading(&format!("{} power cuts, seed {seed}", arguments.cuts));
     let kernel = step("the kernel", || Kernel::fetch(Version::V6_12))?;

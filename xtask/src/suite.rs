@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use wharf_testkit::{Daemon, in_ci, install_missing};
 
 use crate::{
-    build::{binaries, cargo},
+    build::{binaries, programs},
     progress::{heading, loud_step, say, step},
     tools,
 };
@@ -35,9 +35,7 @@ impl Suite<'_> {
         };
         heading("Build");
         loud_step("build wharf, its shim and its compiler", binaries)?;
-        loud_step(&format!("build {}", self.program), || {
-            cargo(&["build", "--release", "--workspace", "--exclude", "wharf-compiler", "--bin", self.program])
-        })?;
+        loud_step(&format!("build {}", self.program), || programs(&[self.program]))?;
         heading(self.name);
         run_beside(self.program, |command| {
             command.arg(self.option).arg(&suite).args(arguments);

@@ -65,14 +65,26 @@ impl Cgroup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Own, each_layout};
+    use crate::{
+        Mode,
+        testing::{Own, each_layout},
+    };
     use std::os::unix::process::ExitStatusExt as _;
     use wharf_error::Kind;
 
     #[test]
     fn a_signal_reaches_everything_below() {
         each_layout("kill", |own| {
-            let below = own.cgroup.hierarchies().create(&format!("{}/below", own.cgroup.path())).unwrap();
+            let path = format!("{}/below", own.cgroup.path());
+            let below = if own.cgroup.mode() == Mode::V2 {
+                // As a container makes one in its own: `create` would hand controllers down, and then the upper one may
+                // have no processes.
+                let below = own.cgroup.hierarchies().open(&path).unwrap();
+                below.dirs().for_each(|(dir, _)| std::fs::create_dir(dir).unwrap());
+                below
+            } else {
+                own.cgroup.hierarchies().create(&path).unwrap()
+            };
             let mut first = own.sleeper(&own.cgroup);
             let mut second = own.sleeper(&below);
             assert_eq!(own.cgroup.pids().unwrap().len(), 2);

@@ -251,15 +251,17 @@ mod tests {
     #[test]
     fn use_is_seen() {
         let own = Own::new("stats");
-        let mut busy = own.shell(&own.cgroup, "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; sleep 600");
+        let mut busy =
+            own.shell(&own.cgroup, "s=$(seq 50000); i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; sleep 600");
         let mut stats = own.cgroup.stats().unwrap();
         let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
-        while stats.cpu.total_ns < 1_000_000 {
+        // Small amounts of memory are counted late.
+        while stats.cpu.total_ns < 1_000_000 || stats.memory.usage == 0 {
             assert!(std::time::Instant::now() < end, "{stats:?}");
             stats = own.cgroup.stats().unwrap();
         }
         assert!(stats.pids.current >= 1, "{stats:?}");
-        assert!(stats.memory.usage > 0 && stats.memory.working_set <= stats.memory.usage, "{stats:?}");
+        assert!(stats.memory.working_set <= stats.memory.usage, "{stats:?}");
         busy.kill().unwrap();
         busy.wait().unwrap();
     }

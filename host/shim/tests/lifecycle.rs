@@ -96,7 +96,7 @@ async fn what_cannot_be_executed_is_told_in_known_words() {
     let error =
         pod.create_with(&outside, |request| request.stdout = "cri:///no/such/folder/0.log".into()).await.unwrap_err();
     assert!(from_status("", error).to_string().contains("/no/such/folder"));
-    assert!(!std::path::Path::new("/sys/fs/cgroup/pids").join(&pod.id).join("outside").exists(), "a cgroup is left");
+    assert!(!pod.cgroup_file("outside", "pids", "", "").exists(), "a cgroup is left");
     pod.run(&Container::sh("outside", "true")).await;
     pod.finish().await;
 }
@@ -165,8 +165,7 @@ async fn use_and_processes_are_told() {
     let connected = pod.tasks.connect(ctx(), &ConnectRequest { id: "web".into(), ..Default::default() }).await.unwrap();
     assert_eq!((connected.shim_pid, connected.task_pid), (pod.shim_pid(), pid));
     let request = PidsRequest { id: "web".into(), ..Default::default() };
-    let tasks = format!("/sys/fs/cgroup/pids/{}/web/tasks", pod.id);
-    common::eventually("three processes", || fs::read_to_string(&tasks).unwrap().lines().count() == 3);
+    common::eventually("three processes", || pod.count("web") == 3);
     let pids = pod.tasks.pids(ctx(), &request).await.unwrap();
     assert_eq!(pids.processes.len(), 3);
     assert!(pids.processes.iter().any(|process| process.pid == pid));

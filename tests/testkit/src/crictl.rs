@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::cache::cache_dir;
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(180);
 
 /// The real crictl, told to talk to one socket.
 #[derive(Clone, Debug)]

@@ -16,7 +16,8 @@ use nix::{
 
 use crate::{cgroups, leaks::Scope, netns::NetNs, process::processes, wait::wait_for, work_dir::WorkDir};
 
-const READY: Duration = Duration::from_secs(60);
+/// A first start compiles plugins, which an interpreted guest does for minutes.
+const READY: Duration = Duration::from_secs(240);
 const STOP: Duration = Duration::from_secs(20);
 const NETNS: &str = "/run/netns";
 

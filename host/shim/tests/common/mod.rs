@@ -243,6 +243,19 @@ impl Pod {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// A file of a container's cgroup, by its name in cgroup v1 and its controller, or in v2.
+    pub fn cgroup_file(&self, container: &str, controller: &str, v1: &str, v2: &str) -> PathBuf {
+        let root = Path::new("/sys/fs/cgroup");
+        let (root, name) = if root.join(controller).exists() { (root.join(controller), v1) } else { (root.into(), v2) };
+        root.join(&self.id).join(container).join(name)
+    }
+
+    /// How many processes are in a container's cgroup.
+    pub fn count(&self, container: &str) -> usize {
+        let file = self.cgroup_file(container, "pids", "cgroup.procs", "cgroup.procs");
+        fs::read_to_string(file).unwrap().lines().count()
+    }
+
     /// What the shim's own `delete` prints.
     pub fn delete_dead(&self) -> Vec<u8> {
         let output =
