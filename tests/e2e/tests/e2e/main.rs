@@ -12,6 +12,7 @@ mod devices;
 mod events;
 mod exits;
 mod files;
+mod hostile;
 mod image_volumes;
 mod images;
 mod limits;
