@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod apparmor;
+mod authority;
 mod bad_input;
 mod command_line;
 mod configuration;
