@@ -31,7 +31,8 @@ impl Cdi {
         Self { folders }
     }
 
-    /// Puts devices into a container's specification: their nodes with leave to open them, mounts, environment, groups.
+    /// Puts devices into a container's specification: their nodes with leave to open them, mounts, environment,
+    /// hooks, groups.
     /// The order is CDI's: what a file has for all of its devices once, with the first of them. A name that comes twice
     /// counts once.
     ///
@@ -39,7 +40,7 @@ impl Cdi {
     ///
     /// `InvalidArgument` for what is no name; `NotFound` for a device that no file describes, with what is wrong with
     /// files that cannot be read; `FailedPrecondition` where two files of one folder describe it; `Unsupported` where it
-    /// needs what this runtime does not have, as hooks.
+    /// needs what this runtime does not have, as classes of Intel RDT.
     pub fn apply(&self, names: &[String], spec: &mut Spec) -> Result<()> {
         let mut wanted: Vec<Name> = Vec::new();
         for name in names {

@@ -1,11 +1,11 @@
 use std::path::{Component, Path};
 
-use oci_spec::runtime::{Mount, Spec};
+use oci_spec::runtime::{Hook, Mount, Spec};
 use wharf_error::{Error, Kind, Result};
 
 use crate::{
     merge, nodes,
-    spec::{Edits, Hook, Mount as Asked},
+    spec::{Edits, Hook as AskedHook, Mount as Asked},
 };
 
 /// Makes one file's or device's changes.
@@ -23,6 +23,9 @@ pub(crate) fn apply(edits: &Edits, spec: &mut Spec) -> Result<()> {
         }
         merge::env(spec, entry);
     }
+    for hook in &edits.hooks {
+        add_hook(hook, spec)?;
+    }
     for gid in &edits.additional_gids {
         // The process is in its own group anyway, and root's cannot be given this way.
         if *gid != 0 {
@@ -35,9 +38,6 @@ pub(crate) fn apply(edits: &Edits, spec: &mut Spec) -> Result<()> {
 /// What is not implemented. A device that needs it is refused rather than given half.
 fn refuse(edits: &Edits) -> Result<()> {
     let unsupported = |what: String| Err(Error::new(Kind::Unsupported, format!("{what} are not supported yet")));
-    if let Some(Hook { hook_name, path, .. }) = edits.hooks.first() {
-        return unsupported(format!("hooks ({hook_name} {path})"));
-    }
     if edits.intel_rdt.is_some() {
         return unsupported("intelRdt classes".into());
     }
@@ -45,6 +45,19 @@ fn refuse(edits: &Edits) -> Result<()> {
         return unsupported("netDevices".into());
     }
     Ok(())
+}
+
+/// A program of the node's, run at a turn of the container's life, after those that are there for it.
+fn add_hook(asked: &AskedHook, spec: &mut Spec) -> Result<()> {
+    let (kind, path) = (&asked.hook_name, &asked.path);
+    absolute("hooks: path", path)?;
+    if let Some(seconds) = asked.timeout.filter(|seconds| *seconds <= 0) {
+        return Err(Error::invalid(format!("hooks[{kind} {path}]: timeout {seconds} is not above zero")));
+    }
+    let some = |list: &[String]| Some(list.to_vec()).filter(|list| !list.is_empty());
+    let mut hook = Hook::default();
+    hook.set_path(path.into()).set_args(some(&asked.args)).set_env(some(&asked.env)).set_timeout(asked.timeout);
+    merge::hook(spec, kind, hook)
 }
 
 /// A mount at the same place is replaced.

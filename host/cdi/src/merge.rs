@@ -1,6 +1,7 @@
 //! Where things are put into a specification.
 
-use oci_spec::runtime::{Linux, LinuxDevice, LinuxDeviceCgroup, Mount, Process, Spec};
+use oci_spec::runtime::{Hook, Linux, LinuxDevice, LinuxDeviceCgroup, Mount, Process, Spec};
+use wharf_error::{Error, Result};
 
 /// A variable of the same name is replaced.
 pub(crate) fn env(spec: &mut Spec, entry: &str) {
@@ -34,6 +35,24 @@ pub(crate) fn mount(spec: &mut Spec, mount: Mount) {
     let at = mounts.iter().position(below).unwrap_or(mounts.len());
     mounts.insert(at, mount);
     spec.set_mounts(Some(mounts));
+}
+
+/// After those that are there of its kind.
+pub(crate) fn hook(spec: &mut Spec, kind: &str, hook: Hook) -> Result<()> {
+    let mut hooks = spec.hooks().clone().unwrap_or_default();
+    let list = match kind {
+        #[allow(deprecated, reason = "files of vendors name it")]
+        "prestart" => hooks.prestart_mut(),
+        "createRuntime" => hooks.create_runtime_mut(),
+        "createContainer" => hooks.create_container_mut(),
+        "startContainer" => hooks.start_container_mut(),
+        "poststart" => hooks.poststart_mut(),
+        "poststop" => hooks.poststop_mut(),
+        other => return Err(Error::invalid(format!("hooks: {other:?} is no turn of a container's life"))),
+    };
+    list.get_or_insert_default().push(hook);
+    spec.set_hooks(Some(hooks));
+    Ok(())
 }
 
 /// One at the same place is replaced.

@@ -146,6 +146,23 @@ fn versions_are_taken_at_their_word() {
 }
 
 #[test]
+fn hooks_come_after_those_that_are_there() {
+    let folders = Folders::new();
+    let text = r#"{"cdiVersion":"0.6.0","kind":"v/c","containerEdits":{"hooks":[
+        {"hookName":"createContainer","path":"/bin/first","args":["first","x"],"env":["A=b"],"timeout":3}]},
+        "devices":[{"name":"a","containerEdits":{"hooks":[
+        {"hookName":"createContainer","path":"/bin/second"},{"hookName":"poststop","path":"/bin/last"}]}}]}"#;
+    folders.put("etc/a.json", text);
+    let hooks = serde_json::to_value(folders.apply(&["v/c=a"]).unwrap().hooks()).unwrap();
+    let first = serde_json::json!({ "path": "/bin/first", "args": ["first", "x"], "env": ["A=b"], "timeout": 3 });
+    let wanted = [first, serde_json::json!({ "path": "/bin/second" })];
+    let mut created = hooks["createContainer"].as_array().unwrap().clone();
+    created.sort_by_key(|hook| hook["path"].to_string());
+    assert_eq!(created, wanted);
+    assert_eq!(hooks["poststop"], serde_json::json!([{ "path": "/bin/last" }]));
+}
+
+#[test]
 fn what_is_not_implemented_is_refused() {
     let folders = Folders::new();
     let edits = |edits: &str| {
@@ -153,8 +170,12 @@ fn what_is_not_implemented_is_refused() {
             format!(r#"{{"cdiVersion":"1.1.0","kind":"v/c","devices":[{{"name":"a","containerEdits":{edits}}}]}}"#);
         folders.put("etc/a.json", &text);
     };
-    edits(r#"{"hooks":[{"hookName":"createContainer","path":"/bin/hook"}]}"#);
-    folders.refused("v/c=a", Kind::Unsupported, "hooks (createContainer /bin/hook)");
+    edits(r#"{"hooks":[{"hookName":"sometime","path":"/bin/hook"}]}"#);
+    folders.refused("v/c=a", Kind::InvalidArgument, "hooks: \"sometime\" is no turn of a container's life");
+    edits(r#"{"hooks":[{"hookName":"poststop","path":"hook"}]}"#);
+    folders.refused("v/c=a", Kind::InvalidArgument, "plain absolute path");
+    edits(r#"{"hooks":[{"hookName":"poststop","path":"/bin/hook","timeout":0}]}"#);
+    folders.refused("v/c=a", Kind::InvalidArgument, "timeout 0 is not above zero");
     edits(r#"{"intelRdt":{"closID":"x"}}"#);
     folders.refused("v/c=a", Kind::Unsupported, "intelRdt");
     edits(r#"{"deviceNodes":[{"path":"/dev/nope-there-is-none"}]}"#);

@@ -198,10 +198,10 @@ fn trap_text(trap: Trap) -> String {
 
 /// What a person wants to see of an answer.
 fn describe(state: &State) -> String {
-    match state.plan.0.len() {
+    match state.plan.steps.len() {
         0 => "ok".into(),
-        1 => format!("{}", Brief(&state.plan.0[0])),
-        steps => format!("{steps} steps, the root: {}", Brief(&state.plan.0[steps - 1])),
+        1 => format!("{}", Brief(&state.plan.steps[0])),
+        steps => format!("{steps} steps, the root: {}", Brief(&state.plan.steps[steps - 1])),
     }
 }
 

@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use wasmtime::component::Resource;
-use wharf_error::{Error, Kind, Result};
+use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use crate::{
     Features, LayerFacts, Plan, Usage,
@@ -129,9 +129,7 @@ impl Snapshotter {
     }
 
     fn plan(&self, function: &str, answered: Answered<()>) -> Result<Plan> {
-        answered.state.plan.finish().ok_or_else(|| {
-            Error::new(Kind::DataLoss, format!("plugin {}: {function}: it answered without a plan", self.name()))
-        })
+        answered.state.plan.finish().step(|| format!("plugin {}: {function}", self.name()))
     }
 }
 

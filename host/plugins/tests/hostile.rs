@@ -129,6 +129,9 @@ fn its_plans_are_checked_as_it_makes_them() {
         ("parent", Kind::PermissionDenied, "only the active layer"),
         ("upper", Kind::PermissionDenied, "only the active layer"),
         ("above", Kind::InvalidArgument, "`..`"),
+        ("absolute", Kind::InvalidArgument, "/etc"),
+        ("million", Kind::Exhausted, "at most 64 steps"),
+        ("million-regardless", Kind::Exhausted, "at most 64 steps"),
         ("none", Kind::DataLoss, "without a plan"),
     ] {
         let node = Node::hostile(&format!("plan = \"{plan}\""));
@@ -140,6 +143,65 @@ fn its_plans_are_checked_as_it_makes_them() {
     let node = Node::hostile("");
     let (_plugins, it) = snapshotter(&node);
     assert!(it.prepare(&layer(2, LayerKind::View, &[1])).is_ok());
+}
+
+#[test]
+fn garbage_is_shown_as_a_line_that_a_person_can_read() {
+    let (kind, text) = prepare("garbage", LONG);
+    assert_eq!(kind, Kind::Unknown);
+    assert!(text.starts_with("plugin hostile: prepare layer 1: "), "{text}");
+    assert!(text.chars().count() < 2200 && !text.chars().any(char::is_control), "{} characters", text.chars().count());
+}
+
+#[test]
+fn a_host_call_without_end_ends_with_its_call() {
+    let node = Node::hostile("prepare = \"copy\"");
+    let mut dir = node.config.snapshots_dir.join("hostile/9/many");
+    std::fs::create_dir_all(&dir).unwrap();
+    for n in 0..40 {
+        dir = dir.join("d");
+        std::fs::create_dir(&dir).unwrap();
+        (0..500).for_each(|file| std::fs::write(dir.join(format!("{n}-{file}")), "x").unwrap());
+    }
+    let mut node = node;
+    node.config.plugins[0].limits.deadlines.insert("prepare".into(), Duration::from_millis(5));
+    let (_plugins, it) = snapshotter(&node);
+    let error = it.prepare(&active(1, &[])).unwrap_err();
+    assert_eq!(error.kind(), Kind::DeadlineExceeded, "{error}");
+    assert!(error.to_string().starts_with("plugin hostile: prepare layer 1: "), "{error}");
+    assert!(it.commit(&active(1, &[])).is_ok(), "the next call is unharmed");
+}
+
+#[test]
+fn what_is_built_against_another_contract_or_is_too_large_is_refused_at_load() {
+    let refused = |wasm: &dyn Fn(&std::path::Path)| {
+        let mut node = Node::hostile("");
+        let file = node.path("other.wasm");
+        wasm(&file);
+        node.config.plugins[0].wasm = wharf_plugins::Wasm::File(file);
+        let plugins = node.open();
+        let PluginState::Failed(why) = &plugins.list()[0].state else { panic!("it is loaded") };
+        assert!(why.starts_with("plugin hostile: load: "), "{why}");
+        assert_eq!(plugins.snapshotter("hostile").unwrap_err().kind(), Kind::FailedPrecondition);
+        why.clone()
+    };
+    let patched = |from: &[u8], to: &[u8]| {
+        let mut wasm = wharf_test_guests::HOSTILE.to_vec();
+        let places: Vec<_> = (0..=wasm.len() - from.len()).filter(|at| wasm[*at..].starts_with(from)).collect();
+        assert!(!places.is_empty());
+        places.into_iter().for_each(|at| wasm[at..at + to.len()].copy_from_slice(to));
+        wasm
+    };
+    let version = patched(b"@0.1.0-draft", b"@0.9.0-draft");
+    let why = refused(&|file| std::fs::write(file, &version).unwrap());
+    assert!(why.contains("0.9.0-draft") && why.contains("0.1.0-draft"), "{why}");
+    let kind = patched(b"wharf:snapshotter/snapshotter@", b"wharf:snapshotter/snapshottex@");
+    let why = refused(&|file| std::fs::write(file, &kind).unwrap());
+    assert!(why.contains("exports none of the interfaces of a kind"), "{why}");
+    let why = refused(&|file| std::fs::File::create(file).unwrap().set_len(1 << 40).unwrap());
+    assert!(why.contains("MiB") || why.contains("large"), "{why}");
+    let why = refused(&|file| std::fs::write(file, &wharf_test_guests::HOSTILE[..10_000]).unwrap());
+    assert!(!why.contains('\n'), "{why}");
 }
 
 #[test]

@@ -52,7 +52,7 @@ impl Default for DaemonOptions {
             mirrors: Vec::new(),
             cri: String::new(),
             config: String::new(),
-            log_level: "debug,h2=info,hyper=info,tower=info".into(),
+            log_level: "debug,h2=info,hyper=info,loona_hpack=info,tower=info".into(),
             environment: Vec::new(),
             network: None,
             at: None,

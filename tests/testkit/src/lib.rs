@@ -21,6 +21,7 @@ mod netns;
 mod packages;
 mod process;
 mod programs;
+mod python;
 mod registry;
 mod samples;
 mod skip;
@@ -47,6 +48,7 @@ pub use self::{
     packages::{apt_is_here, unpacked_package},
     process::{Process, processes},
     programs::{in_path, install_missing},
+    python::python_grpc,
     registry::{Auth, Registry, Seen},
     samples::{busybox, busybox_layers, many_layers, odd},
     skip::{in_ci, need, root, skipped},

@@ -1,10 +1,11 @@
 use wasmtime::component::Resource;
+use wharf_error::{Error, Kind, Result as Answer};
 
 use crate::{
     LayerFacts, LayerKind, Lower, Place, Plan, Step, Upper,
     bindings::wharf::{
         host::types::{Code, Label},
-        snapshotter::storage::{self, Host, HostLayer, HostPlan, IdRange, Kind, LayerId},
+        snapshotter::storage::{self, Host, HostLayer, HostPlan, IdRange, LayerId},
     },
     contract::{Fault, fault},
     state::State,
@@ -24,7 +25,11 @@ pub struct PlanHandle;
 
 /// The plan as far as the plugin has made it.
 #[derive(Debug, Default)]
-pub(crate) struct PlanBuilder(pub(crate) Vec<Step>);
+pub(crate) struct PlanBuilder {
+    pub(crate) steps: Vec<Step>,
+    /// The plugin went on after it was told that there is no room: what it made is not what it meant.
+    overflowed: bool,
+}
 
 impl Host for State {}
 
@@ -60,11 +65,12 @@ impl State {
     }
 
     fn push(&mut self, step: Step) -> Result<u32, Fault> {
-        if self.plan.0.len() >= STEPS {
+        if self.plan.steps.len() >= STEPS {
+            self.plan.overflowed = true;
             return Err(fault(Code::Exhausted, format!("a plan has at most {STEPS} steps")));
         }
-        self.plan.0.push(step);
-        u32::try_from(self.plan.0.len() - 1).map_err(|_| fault(Code::Exhausted, "too many steps"))
+        self.plan.steps.push(step);
+        u32::try_from(self.plan.steps.len() - 1).map_err(|_| fault(Code::Exhausted, "too many steps"))
     }
 }
 
@@ -73,11 +79,11 @@ impl HostLayer for State {
         self.facts().id
     }
 
-    fn kind(&mut self, _: Resource<LayerHandle>) -> Kind {
+    fn kind(&mut self, _: Resource<LayerHandle>) -> storage::Kind {
         match self.facts().kind {
-            LayerKind::Active => Kind::Active,
-            LayerKind::View => Kind::View,
-            LayerKind::Committed => Kind::Committed,
+            LayerKind::Active => storage::Kind::Active,
+            LayerKind::View => storage::Kind::View,
+            LayerKind::Committed => storage::Kind::Committed,
         }
     }
 
@@ -124,7 +130,7 @@ impl HostPlan for State {
         if lowers.len() > LOWERS {
             return Err(fault(Code::Exhausted, format!("an overlay has at most {LOWERS} lowers")));
         }
-        let steps = self.plan.0.len();
+        let steps = self.plan.steps.len();
         let lower = |lower| match lower {
             storage::Lower::Directory(at) => self.checked(at, false).map(Lower::Directory),
             storage::Lower::Mounted(step) => match usize::try_from(step) {
@@ -155,9 +161,15 @@ impl HostPlan for State {
 // === impl PlanBuilder ===
 
 impl PlanBuilder {
-    /// None: the plugin planned nothing.
-    pub(crate) fn finish(self) -> Option<Plan> {
-        (!self.0.is_empty()).then_some(Plan { steps: self.0 })
+    /// The plan, or what is wrong with it as a whole.
+    pub(crate) fn finish(self) -> Answer<Plan> {
+        if self.overflowed {
+            return Err(Error::new(Kind::Exhausted, format!("it planned on, and a plan has at most {STEPS} steps")));
+        }
+        match self.steps.is_empty() {
+            true => Err(Error::new(Kind::DataLoss, "it answered without a plan")),
+            false => Ok(Plan { steps: self.steps }),
+        }
     }
 }
 

@@ -137,6 +137,7 @@ pub(crate) struct Plugin {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Runtime {
     shim: Option<PathBuf>,
+    pub(crate) long_deadline_ms: Option<u64>,
     compiler: Option<PathBuf>,
     /// Seconds.
     pub(crate) shim_deadline: u64,

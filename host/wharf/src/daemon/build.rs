@@ -115,6 +115,9 @@ fn limits(configured: Option<&Plugin>) -> Limits {
     let mut limits = Limits::default();
     if let Some(plugin) = configured {
         limits.deadline = plugin.deadline_ms.map_or(limits.deadline, Duration::from_millis);
+        if let Some(long) = plugin.long_deadline_ms {
+            limits.deadlines.values_mut().for_each(|deadline| *deadline = Duration::from_millis(long));
+        }
         let memory = plugin.memory_mib.and_then(|mib| usize::try_from(mib << 20).ok());
         limits.memory = memory.unwrap_or(limits.memory);
     }

@@ -9,9 +9,9 @@ use std::{
 use anyhow::{Context as _, Result};
 use sd_notify::NotifyState;
 use tokio::net::UnixListener;
-use tokio_stream::wrappers::UnixListenerStream;
 use wharf_admin::NodeInfo;
 use wharf_cri::CriConfig;
+use wharf_listen::incoming;
 use wharf_streaming::{Server, StreamingConfig, TlsFiles};
 
 use super::{build::Parts, dirs::Dirs, events, signals};
@@ -59,7 +59,7 @@ pub(super) async fn serve(config: Config) -> Result<()> {
 
     let listened = pods;
     let (stopping, mut stopped) = tokio::sync::watch::channel(false);
-    let serving = router.serve_with_incoming_shutdown(UnixListenerStream::new(listener), async move {
+    let serving = router.serve_with_incoming_shutdown(incoming(listener), async move {
         stop.await;
         tracing::info!("stopping; pods and containers go on");
         notify(&[NotifyState::Stopping]);

@@ -21,8 +21,10 @@ fn a_device_that_a_vendor_describes_is_there_with_all_it_needs() {
     let text = format!(
         "cdiVersion: '0.7.0'\nkind: vendor.test/gpu\ndevices:\n- name: one\n  containerEdits:\n    env: [GPU=one]\n    \
          additionalGids: [4242]\n    deviceNodes:\n    - path: /dev/gpu\n      hostPath: /dev/full\n    mounts:\n    \
-         - hostPath: {}\n      containerPath: /vendor/lib\n      options: [ro]\n",
-        lib.display()
+         - hostPath: {}\n      containerPath: /vendor/lib\n      options: [ro]\n    hooks:\n    - hookName: createRuntime\n      \
+         path: /bin/sh\n      args: [sh, -c, 'cat > {}']\n      env: ['PATH=/usr/bin:/bin']\n",
+        lib.display(),
+        dir.path().join("told").display(),
     );
     fs::write(second.join("gpu.yaml"), text).unwrap();
     let pod = node.pod("devices");
@@ -32,6 +34,8 @@ fn a_device_that_a_vendor_describes_is_there_with_all_it_needs() {
     });
     assert!(log.starts_with("one\n0 ") && log.contains("4242"), "{log}");
     assert!(log.contains("a library\n") && log.contains("No space left on device"), "{log}");
+    let told = fs::read_to_string(dir.path().join("told")).unwrap();
+    assert!(told.contains("\"status\":\"creating\""), "the hook was run: {told}");
     let (log, _) = node.outcome(&pod, "annotation", "echo $GPU", |config| {
         config["annotations"] = json!({ "cdi.k8s.io/vendor": "vendor.test/gpu=one" });
     });

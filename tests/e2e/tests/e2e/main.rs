@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod apparmor;
+mod authority;
 mod bad_input;
 mod command_line;
 mod configuration;
@@ -12,6 +13,7 @@ mod devices;
 mod events;
 mod exits;
 mod files;
+mod hostile;
 mod image_volumes;
 mod images;
 mod limits;

@@ -56,6 +56,11 @@ impl Hostile {
                 log::info(&"x".repeat(20 << 20), &[]);
                 Ok(())
             }
+            "garbage" => {
+                let text: String = (0..200_000_u32).filter_map(|n| char::from_u32(n % 0x3000)).collect();
+                Err(Error::new(Code::Other, text.clone()).hint(&text))
+            }
+            "copy" => layer_dir::copy_tree(&Place::new(9, "many"), &Place::new(9, "copy")).map(drop),
             "refuse" => Err(Error::unsupported("not on this node\nnor anywhere").hint("try another")),
             "look" => {
                 let file = std::fs::read("/etc/passwd").map(|bytes| bytes.len());
@@ -76,6 +81,40 @@ impl Hostile {
                 says(tried.join(" "))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Whether it does what a snapshotter is for, but for what it is told: `{"does": {"work": "yes"}}`.
+    fn works(&self) -> bool {
+        self.config.does.contains_key("work")
+    }
+
+    fn plan(&self, function: &str, layer: &Layer, plan: &Plan) -> Result<()> {
+        match self.config.does.get(function).map_or("", String::as_str) {
+            "none" => Ok(()),
+            "absolute" => plan.bind(&Place::new(layer.id(), "/etc"), true).map(drop),
+            "image" => plan.erofs(&Place::new(layer.id(), "fs")).map(drop),
+            "million" => (0..1_000_000).try_for_each(|_| plan.bind(&Place::new(layer.id(), "fs"), true).map(drop)),
+            "million-regardless" => {
+                for _ in 0..1_000_000 {
+                    // The host's refusal is what this one does not care for.
+                    let _ = plan.bind(&Place::new(layer.id(), "fs"), true);
+                }
+                Ok(())
+            }
+            "foreign" => plan.bind(&Place::new(layer.id() + 1000, "fs"), true).map(drop),
+            "parent" => plan.bind(&Place::new(layer.parents()[0], "fs"), false).map(drop),
+            "above" => plan.bind(&Place::new(layer.id(), "../../../etc"), true).map(drop),
+            "upper" => {
+                let (parent, own) = (Place::new(layer.parents()[0], "fs"), Place::new(layer.id(), "work"));
+                plan.overlay(vec![Lower::Directory(parent.clone())], Some((parent, own))).map(drop)
+            }
+            _ if self.works() && !layer.parents().is_empty() => {
+                let lowers = layer.parents().iter().map(|id| Lower::Directory(Place::new(*id, "fs"))).collect();
+                let own = (Place::new(layer.id(), "fs"), Place::new(layer.id(), "work"));
+                plan.overlay(lowers, Some(own)).map(drop)
+            }
+            _ => plan.bind(&Place::new(layer.id(), "fs"), !self.works()).map(drop),
         }
     }
 }
@@ -107,23 +146,17 @@ impl Snapshotter for Hostile {
     }
 
     fn prepare(&self, layer: &Layer, plan: &Plan) -> Result<()> {
-        self.act("prepare")?;
-        match self.config.does.get("plan").map_or("", String::as_str) {
-            "none" => Ok(()),
-            "foreign" => plan.bind(&Place::new(layer.id() + 1000, "fs"), true).map(drop),
-            "parent" => plan.bind(&Place::new(layer.parents()[0], "fs"), false).map(drop),
-            "above" => plan.bind(&Place::new(layer.id(), "../../../etc"), true).map(drop),
-            "upper" => {
-                let (parent, own) = (Place::new(layer.parents()[0], "fs"), Place::new(layer.id(), "work"));
-                plan.overlay(vec![Lower::Directory(parent.clone())], Some((parent, own))).map(drop)
-            }
-            _ => plan.bind(&Place::new(layer.id(), "fs"), true).map(drop),
+        if self.works() {
+            layer_dir::make(&Place::new(layer.id(), "work"), OPEN)?;
+            layer_dir::make(&Place::new(layer.id(), "fs"), OPEN)?;
         }
+        self.act("prepare")?;
+        self.plan("plan", layer, plan)
     }
 
     fn mounts(&self, layer: &Layer, plan: &Plan) -> Result<()> {
         self.act("mounts")?;
-        plan.bind(&Place::new(layer.id(), "fs"), true).map(drop)
+        self.plan("mounts-plan", layer, plan)
     }
 
     fn commit(&self, _: &Layer) -> Result<Usage> {
@@ -131,8 +164,9 @@ impl Snapshotter for Hostile {
         Ok(Usage { bytes: 1, inodes: 1 })
     }
 
-    fn remove(&self, _: LayerId) -> Result<()> {
-        self.act("remove")
+    fn remove(&self, layer: LayerId) -> Result<()> {
+        self.act("remove")?;
+        if self.works() { layer_dir::remove(&Place::new(layer, "")) } else { Ok(()) }
     }
 
     fn measure(&self, layer: &Layer) -> Result<Usage> {
@@ -142,7 +176,7 @@ impl Snapshotter for Hostile {
 
     fn layers(&self) -> Result<Vec<LayerId>> {
         self.act("layers")?;
-        Ok(vec![3, 1, 3])
+        if self.works() { layer_dir::layers() } else { Ok(vec![3, 1, 3]) }
     }
 }
 

@@ -34,7 +34,7 @@ fn a_plan_names_only_its_layer_and_parents() {
     assert_eq!(state.bind(plan(), at(4, "fs"), true).unwrap_err().code, Code::NotGranted);
     assert_eq!(state.erofs(plan(), at(0, "image")).unwrap_err().code, Code::NotGranted);
     assert_eq!(state.bind(plan(), at(3, "../1"), true).unwrap_err().code, Code::InvalidArgument);
-    assert_eq!(state.plan.0.len(), 2, "what was refused is not in the plan");
+    assert_eq!(state.plan.steps.len(), 2, "what was refused is not in the plan");
 }
 
 #[test]
