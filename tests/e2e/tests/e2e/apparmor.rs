@@ -24,7 +24,9 @@ fn node() -> Option<Node> {
     }
     let package = wharf_testkit::need(unpacked_package("apparmor"))?;
     let path = format!("{}:{}", package.join("sbin").display(), std::env::var("PATH").unwrap_or_default());
-    Node::with(DaemonOptions { environment: vec![("PATH".into(), path)], ..DaemonOptions::default() })
+    let node = Node::with(DaemonOptions { environment: vec![("PATH".into(), path)], ..DaemonOptions::default() })?;
+    node.ok(&["pull", &Node::image()]);
+    Some(node)
 }
 
 #[test]
