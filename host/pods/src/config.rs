@@ -13,6 +13,9 @@ pub struct PodsConfig {
     pub address: PathBuf,
     /// The control group below which a pod lives whose request names none: `<cgroup_parent>/<pod id>`.
     pub cgroup_parent: String,
+    /// Whether a pod in a control group of its client's gets an empty one with its id below that, by which cAdvisor knows
+    /// the pod.
+    pub marks: bool,
     /// The name of the runtime handler that the empty name stands for.
     pub default_handler: String,
     /// Longest line of a container's log, in bytes; longer ones are split and marked `P`.
@@ -36,6 +39,7 @@ impl PodsConfig {
             shim,
             address,
             cgroup_parent: "/wharf".into(),
+            marks: false,
             default_handler: "native".into(),
             max_log_line: 16 * 1024,
             volatile: true,

@@ -36,7 +36,7 @@ pub use self::{
     events::{Event, EventKind, Events},
     exec::{ExecOutput, ExecRequest},
     inner::Pods,
-    pod::{Pod, PodMetadata, PodRequest, PodState},
+    pod::{Pod, PodMetadata, PodProcess, PodRequest, PodState},
     request_id::{new_request_id, request_id, with_request_id},
     stats::{
         ContainerMetrics, ContainerStats, Disk, GroupStats, InterfaceUsage, OpenFiles, PodMetrics, PodStats,

@@ -12,6 +12,7 @@ mod connect;
 mod event;
 mod exit;
 mod features;
+mod network_task;
 mod options;
 mod percent;
 mod protocol;
@@ -26,6 +27,7 @@ pub use self::{
     event::{TaskEvent, timestamp, timestamp_nanos},
     exit::{EXIT_FILE, ExitRecord},
     features::Features,
+    network_task::NETWORK_TASK,
     options::{
         CREATE_OPTIONS_TYPE_URL, CreateOptions, IdRange, ImageMount, LayerMount, Namespace, SANDBOX_OPTIONS_TYPE_URL,
         SandboxOptions, UserMappings,

@@ -30,6 +30,11 @@ impl Cri {
         Self { reactor, channel }
     }
 
+    /// The connection, for services that are not CRI's.
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
     /// CRI's runtime service.
     pub fn runtime(&self) -> RuntimeServiceClient<Channel> {
         RuntimeServiceClient::new(self.channel.clone())

@@ -27,6 +27,8 @@ pub struct Node {
     pub kubelet: Kubelet,
     /// `None` for a reference, which is not ours to restart.
     pub daemon: Option<Daemon>,
+    /// Where containerd's API is served: beside CRI, or by a reference on the same socket.
+    pub containerd: PathBuf,
     cgroup: String,
     dir: TempDir,
     _registry: DockerRegistry,
@@ -62,7 +64,8 @@ impl Node {
         };
         make_cgroup(&cgroup)?;
         let kubelet = Kubelet::configure(&arguments.kubelet, dir.path(), &endpoint, &cgroup)?;
-        let mut node = Self { kubelet, daemon, cgroup, dir, _registry: registry };
+        let containerd = daemon.as_ref().map_or(endpoint, |daemon| daemon.state().join("containerd.sock"));
+        let mut node = Self { kubelet, daemon, containerd, cgroup, dir, _registry: registry };
         if let Err(error) = node.kubelet.start() {
             bail!("{error:#}\n{}", node.log_tails());
         }
@@ -140,18 +143,39 @@ impl Node {
         Client::new(&self.kubelet.certificate())
     }
 
-    /// Waits until the kubelet knows no pod, and the runtime has none.
+    /// Waits until the kubelet knows no pod, and none is ready in the runtime. The records of those that were stay until
+    /// the kubelet collects them, once a minute; [`Node::finish`] waits for that.
     pub fn no_pods(&self) -> Result<()> {
         let mut left = String::new();
         let gone = wait_for(CHANGE, || {
             let pods = self.get("/pods").unwrap_or(Value::Null);
             let known = pods["items"].as_array().map_or(0, Vec::len);
-            let folders: Vec<PathBuf> = self.daemon.iter().flat_map(|d| folders(&d.state().join("pods"))).collect();
-            left = format!("{known} pods of the kubelet, {folders:?}");
+            let ready = self.ready_pods();
+            left = format!("{known} pods of the kubelet, ready: {ready:?}");
             // A kubelet without pods says `null`.
-            pods.is_object() && known == 0 && folders.is_empty()
+            pods.is_object() && known == 0 && ready.is_ok_and(|ready| ready.is_empty())
         });
         ensure!(gone, "left after {CHANGE:?}: {left}");
+        Ok(())
+    }
+
+    // What the runtime of ours says; of a reference, what it keeps is its own.
+    fn ready_pods(&self) -> Result<Vec<String>> {
+        let Some(daemon) = &self.daemon else { return Ok(Vec::new()) };
+        let out = daemon.wharf(&["pods", "--json"]).output().context("start wharf pods")?;
+        ensure!(out.status.success(), "wharf pods: {}", String::from_utf8_lossy(&out.stderr).trim());
+        let pods: Vec<Value> = serde_json::from_slice(&out.stdout).context("understand wharf pods")?;
+        Ok(pods.iter().filter(|pod| pod["state"] == "ready").map(|pod| pod["id"].to_string()).collect())
+    }
+
+    // What is dead is collected by the kubelet, containers first.
+    fn collected(&self) -> Result<()> {
+        let mut left = Vec::new();
+        let gone = wait_for(CHANGE, || {
+            left = self.daemon.iter().flat_map(|daemon| folders(&daemon.state().join("pods"))).collect();
+            left.is_empty()
+        });
+        ensure!(gone, "left after {CHANGE:?}: {left:?}");
         Ok(())
     }
 
@@ -171,7 +195,7 @@ impl Node {
 
     /// Ends all of it and looks for what should be gone.
     pub fn finish(mut self, keep: Option<&Path>) -> Result<()> {
-        let removed = self.remove_all();
+        let removed = self.remove_all().and_then(|()| self.collected());
         self.kubelet.kill()?;
         if let Some(keep) = keep {
             fs::create_dir_all(keep).with_context(|| format!("make {}", keep.display()))?;

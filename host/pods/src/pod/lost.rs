@@ -57,6 +57,7 @@ impl Inner {
             tracing::warn!(pod = %pod.id, %error, "free the networks of a pod whose supervisor is gone; its removal tries again");
         }
         shim::clean_up(&self.config, &pod.id, &self.pod_dir(&pod.id)).await?;
+        self.remove_mark(pod).await?;
         self.remove_group(pod).await?;
         self.update_pod(entry, |pod| {
             pod.stage = Stage::Stopped;

@@ -1,9 +1,14 @@
 mod lost;
+mod mark;
+mod process;
 mod record;
 mod remove;
 mod run;
 mod stop;
 mod update;
 
-pub use self::record::{Pod, PodMetadata, PodRequest, PodState};
+pub use self::{
+    process::PodProcess,
+    record::{Pod, PodMetadata, PodRequest, PodState},
+};
 pub(crate) use self::{record::Stage, run::blocking};

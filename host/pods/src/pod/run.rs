@@ -121,6 +121,8 @@ impl Inner {
         point!("pods.run.attached");
         let pid = shim.start_sandbox().await?;
         point!("pods.run.started");
+        self.make_mark(&pod).await;
+        point!("pods.run.marked");
         self.update_pod(entry, |pod| {
             pod.pid = Some(pid);
             pod.stage = Stage::Made;

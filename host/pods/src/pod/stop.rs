@@ -69,6 +69,8 @@ impl Inner {
         let dir = self.pod_dir(&pod.id);
         // As long as the namespace is there: plugins clean up in it.
         self.networks.detach(&pod.id).await?;
+        // Before its parent, which may be the shim's to remove.
+        self.remove_mark(&pod).await?;
         let shut = match entry.found_shim() {
             Some(shim) => match shim.stop_sandbox().await {
                 Ok(()) => {

@@ -2,10 +2,10 @@ use std::path::Path;
 
 use wharf_error::Result;
 use wharf_shim_api::{
-    SANDBOX_OPTIONS_TYPE_URL, SandboxOptions,
+    NETWORK_TASK, SANDBOX_OPTIONS_TYPE_URL, SandboxOptions,
     sandbox::{
-        CreateSandboxRequest, PingRequest, ShutdownSandboxRequest, StartSandboxRequest, StopSandboxRequest,
-        WaitSandboxRequest,
+        CreateSandboxRequest, PingRequest, SandboxStatusRequest, ShutdownSandboxRequest, StartSandboxRequest,
+        StopSandboxRequest, WaitSandboxRequest,
     },
     to_json,
 };
@@ -44,6 +44,16 @@ impl Shim {
         let request = PingRequest { sandbox_id: self.pod.to_string(), ..Default::default() };
         let sandboxes = self.sandboxes();
         self.ask("ping", |context| async move { sandboxes.ping_sandbox(context, &request).await }).await.map(drop)
+    }
+
+    /// The id of a task in the pod's network. A shim of others says none, and has a process that is in it.
+    pub(crate) async fn network_task(&self) -> Result<u32> {
+        let request = SandboxStatusRequest { sandbox_id: self.pod.to_string(), verbose: true, ..Default::default() };
+        let sandboxes = self.sandboxes();
+        let status =
+            self.ask("sandbox status", |context| async move { sandboxes.sandbox_status(context, &request).await });
+        let status = status.await?;
+        Ok(status.info.get(NETWORK_TASK).and_then(|id| id.parse().ok()).unwrap_or(status.pid))
     }
 
     /// Waits for the end of the sandbox, as long as it takes.

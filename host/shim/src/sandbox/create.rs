@@ -96,6 +96,7 @@ fn make(shim: &Shim, options: SandboxOptions, given_netns: &str) -> Result<Sandb
         cgroup: parent,
         created_nanos: now_nanos(),
         init: Mutex::new(init),
+        witness: Mutex::default(),
         stage: watch::Sender::new(Stage::Created),
     })
 }

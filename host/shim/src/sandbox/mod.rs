@@ -5,8 +5,10 @@ mod init;
 mod shutdown;
 mod status;
 mod stop;
+mod witness;
 
 use std::{
+    os::fd::AsFd as _,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -28,8 +30,8 @@ use wharf_shim_api::{
     ttrpc::asynchronous::TtrpcContext,
 };
 
-use self::init::Init;
 pub use self::shutdown::take_down;
+use self::{init::Init, witness::Witness};
 use crate::{operation::run, shim::Shim};
 
 /// The pod.
@@ -43,6 +45,8 @@ pub struct Sandbox {
     pub created_nanos: i64,
     /// Of a pod whose containers share their processes.
     init: Mutex<Option<Init>>,
+    /// Once somebody has asked for it.
+    witness: Mutex<Option<Witness>>,
     stage: watch::Sender<Stage>,
 }
 
@@ -67,6 +71,16 @@ impl Sandbox {
     /// Ends the shared PID namespace, if there is one.
     fn end_init(&self) {
         self.init.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// The id of a task of ours in the pod's network; none: it has none of its own.
+    fn network_witness(&self) -> Result<Option<u32>> {
+        let Some(net) = &self.namespaces.net else { return Ok(None) };
+        let mut there = self.witness.lock().unwrap_or_else(PoisonError::into_inner);
+        if there.is_none() {
+            *there = Some(Witness::enter(net.as_fd())?);
+        }
+        Ok(there.as_ref().map(|witness| witness.id))
     }
 
     fn set_stage(&self, stage: Stage) {
@@ -138,7 +152,7 @@ impl Service for SandboxService {
         _: &TtrpcContext,
         request: SandboxStatusRequest,
     ) -> ttrpc::Result<SandboxStatusResponse> {
-        status::status(&self.0, &request).map_err(|error| to_status(&error))
+        status::status(&self.0, &request).await.map_err(|error| to_status(&error))
     }
 
     async fn sandbox_metrics(

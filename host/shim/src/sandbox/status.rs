@@ -2,6 +2,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use wharf_error::{Error, Kind, Result};
 use wharf_shim_api::{
+    NETWORK_TASK,
     sandbox::{SandboxMetricsRequest, SandboxMetricsResponse, SandboxStatusRequest, SandboxStatusResponse},
     timestamp, to_proto,
 };
@@ -10,7 +11,7 @@ use super::{Stage, find};
 use crate::{logs::now_nanos, operation::blocking, shim::Shim, task};
 
 /// Where the pod stands, in containerd's words.
-pub fn status(shim: &Shim, request: &SandboxStatusRequest) -> Result<SandboxStatusResponse> {
+pub async fn status(shim: &Shim, request: &SandboxStatusRequest) -> Result<SandboxStatusResponse> {
     let sandbox = find(shim, &request.sandbox_id)?;
     let stage = *sandbox.stage.borrow();
     let mut info = HashMap::new();
@@ -19,6 +20,12 @@ pub fn status(shim: &Shim, request: &SandboxStatusRequest) -> Result<SandboxStat
         info.insert("netns".to_owned(), netns.unwrap_or_default());
         info.insert("hostname".to_owned(), sandbox.options.hostname.clone());
         info.insert("containers".to_owned(), shim.containers().len().to_string());
+        let asked = sandbox.clone();
+        if stage == Stage::Ready
+            && let Some(witness) = blocking(move || asked.network_witness()).await?
+        {
+            info.insert(NETWORK_TASK.to_owned(), witness.to_string());
+        }
     }
     let mut response = SandboxStatusResponse {
         sandbox_id: shim.id.clone(),

@@ -45,6 +45,10 @@ impl Config {
             "cri.max_log_line = {}: not from 16 to 1048576",
             self.cri.max_log_line
         );
+        if let Some(socket) = self.containerd_socket() {
+            ensure!(socket.is_absolute(), "containerd.socket = {socket:?}: not an absolute path");
+            ensure!(socket != self.socket(), "containerd.socket = {socket:?}: that is the socket of CRI");
+        }
         self.check_network()?;
         ensure!(self.cri.event_buffer > 0, "cri.event_buffer = 0: every stream of events would end at once");
         ensure!(
@@ -178,6 +182,21 @@ mod tests {
         }
         let (_dir, file) = written("[network]\nmode = \"loopback\"\nmax_conf = 0\nprefer = \"ipv6\"\n");
         Config::load(&file).unwrap().check().unwrap();
+    }
+
+    #[test]
+    fn the_socket_for_cadvisor_is_another_one_or_none() {
+        let with = |line: &str| {
+            let (_dir, file) = written(&format!("state = \"/s\"\n[containerd]\n{line}\n"));
+            let config = Config::load(&file).unwrap();
+            config.check().map(|()| config.containerd_socket())
+        };
+        assert_eq!(with("").unwrap(), Some("/s/containerd.sock".into()));
+        assert_eq!(with("socket = \"/x.sock\"").unwrap(), Some("/x.sock".into()));
+        assert_eq!(with("socket = \"\"").unwrap(), None);
+        for bad in ["socket = \"x.sock\"", "socket = \"/s/wharf.sock\""] {
+            assert!(with(bad).unwrap_err().to_string().contains("containerd.socket"), "{bad}");
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub(crate) struct Config {
     pub(crate) socket: Option<PathBuf>,
     pub(crate) log: Log,
     pub(crate) cri: Cri,
+    pub(crate) containerd: Containerd,
     pub(crate) network: Network,
     pub(crate) streaming: Streaming,
     pub(crate) registry: Registry,
@@ -46,6 +47,13 @@ pub(crate) struct Cri {
     pub(crate) max_log_line: usize,
     pub(crate) event_buffer: usize,
     pub(crate) cdi_spec_dirs: Vec<PathBuf>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Containerd {
+    /// None: `<state>/containerd.sock`; empty: not served.
+    pub(crate) socket: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -129,6 +137,7 @@ pub(crate) struct Plugin {
     pub(crate) grant: Vec<String>,
     pub(crate) refuse: Vec<String>,
     pub(crate) deadline_ms: Option<u64>,
+    pub(crate) long_deadline_ms: Option<u64>,
     pub(crate) memory_mib: Option<u64>,
     pub(crate) config: toml::Table,
 }
@@ -137,7 +146,6 @@ pub(crate) struct Plugin {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Runtime {
     shim: Option<PathBuf>,
-    pub(crate) long_deadline_ms: Option<u64>,
     compiler: Option<PathBuf>,
     /// Seconds.
     pub(crate) shim_deadline: u64,
@@ -155,6 +163,7 @@ impl Default for Config {
             socket: None,
             log: Log::default(),
             cri: Cri::default(),
+            containerd: Containerd::default(),
             network: Network::default(),
             streaming: Streaming::default(),
             registry: Registry::default(),
@@ -168,6 +177,11 @@ impl Default for Config {
 impl Config {
     pub(crate) fn socket(&self) -> PathBuf {
         self.socket.clone().unwrap_or_else(|| self.state.join("wharf.sock"))
+    }
+
+    pub(crate) fn containerd_socket(&self) -> Option<PathBuf> {
+        let socket = self.containerd.socket.clone().unwrap_or_else(|| self.state.join("containerd.sock"));
+        Some(socket).filter(|socket| !socket.as_os_str().is_empty())
     }
 }
 

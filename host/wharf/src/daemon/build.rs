@@ -127,6 +127,7 @@ fn limits(configured: Option<&Plugin>) -> Limits {
 fn pods_config(config: &Config) -> Result<PodsConfig> {
     let mut pods = PodsConfig::new(config.state.clone(), config.runtime.shim()?, config.socket());
     pods.cgroup_parent = config.cri.cgroup_parent.clone();
+    pods.marks = config.containerd_socket().is_some();
     pods.max_log_line = config.cri.max_log_line;
     pods.event_buffer = config.cri.event_buffer;
     pods.volatile = config.snapshotter.volatile;

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use sd_notify::NotifyState;
 use tokio::net::UnixListener;
 use wharf_admin::NodeInfo;
@@ -32,6 +32,8 @@ pub(super) async fn serve(config: Config) -> Result<()> {
     events_socket.push(".ttrpc");
     let events_socket = PathBuf::from(events_socket);
     let listener = bind(&socket)?;
+    let containerd = config.containerd_socket();
+    let containerd_listener = containerd.as_deref().map(bind_where_nobody_serves).transpose()?;
     let mut events = events::serve(bind(&events_socket)?).await?;
 
     let streams = Server::bind(streaming_config(&config), Arc::new(pods.clone())).await?;
@@ -42,6 +44,10 @@ pub(super) async fn serve(config: Config) -> Result<()> {
         cdi_spec_dirs: config.cri.cdi_spec_dirs.clone(),
         ..CriConfig::default()
     };
+    let looked_at = containerd_listener.map(|listener| {
+        let routes = wharf_containerd::routes(pods.clone(), config.snapshotter.name.clone());
+        tokio::spawn(tonic::transport::Server::builder().add_routes(routes).serve_with_incoming(incoming(listener)))
+    });
     let router = tonic::transport::Server::builder()
         .add_service(wharf_cri::runtime_service(cri.clone(), pods.clone(), images.clone(), streaming.clone()))
         .add_service(wharf_cri::image_service(cri, pods.clone(), images.clone()))
@@ -75,20 +81,25 @@ pub(super) async fn serve(config: Config) -> Result<()> {
         }
     }
     streams.abort();
+    if let Some(looked_at) = looked_at {
+        looked_at.abort();
+    }
     events.shutdown().await.context("stop the events socket")?;
     Parts::settle(&snapshots, store).await?;
-    for path in [&socket, &events_socket] {
+    for path in [&socket, &events_socket].into_iter().chain(&containerd) {
         remove(path)?;
     }
     Ok(())
 }
 
 fn node_info(config: &Config, socket: &Path, streaming: &Server) -> NodeInfo {
+    let containerd = config.containerd_socket().map_or_else(|| "none".to_owned(), |path| path.display().to_string());
     let facts = [
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
         ("root", config.root.display().to_string()),
         ("state", config.state.display().to_string()),
         ("socket", socket.display().to_string()),
+        ("containerd socket", containerd),
         ("streaming", streaming.address().to_string()),
         ("snapshotter", config.snapshotter.name.clone()),
         ("cgroup parent", config.cri.cgroup_parent.clone()),
@@ -109,6 +120,13 @@ fn streaming_config(config: &Config) -> StreamingConfig {
         tls,
         ..StreamingConfig::default()
     }
+}
+
+/// As [`bind`], at a path that may be another program's: the lock of our books says nothing of it.
+fn bind_where_nobody_serves(path: &Path) -> Result<UnixListener> {
+    let served = std::os::unix::net::UnixStream::connect(path).is_ok();
+    ensure!(!served, "listen on {}: another program serves there; set [containerd] socket", path.display());
+    bind(path)
 }
 
 /// Listens on a Unix socket that root alone may use.

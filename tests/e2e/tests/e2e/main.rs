@@ -9,6 +9,7 @@ mod authority;
 mod bad_input;
 mod command_line;
 mod configuration;
+mod containerd;
 mod devices;
 mod events;
 mod exits;

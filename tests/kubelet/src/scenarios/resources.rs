@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use wharf_testkit::wait_for;
 
 use crate::{
-    kubelet::HOSTNAME,
+    kubelet::{HOSTNAME, StatsFrom},
     node::Node,
     pods::{container, restarts, runs, shell, spec},
 };
@@ -38,7 +38,25 @@ pub fn limits(node: &mut Node) -> Result<()> {
     node.remove("limits")
 }
 
-pub fn stats(node: &mut Node) -> Result<()> {
+pub fn stats_by_cri(node: &mut Node) -> Result<()> {
+    stats(node)
+}
+
+pub fn stats_by_cadvisor(node: &mut Node) -> Result<()> {
+    restart(node, StatsFrom::Cadvisor(node.containerd.clone()))?;
+    let told = stats(node).and_then(|()| node.no_pods());
+    // The next scenario has the same kubelet as the others, whatever came of this one.
+    restart(node, StatsFrom::Cri)?;
+    told
+}
+
+fn restart(node: &mut Node, stats: StatsFrom) -> Result<()> {
+    node.kubelet.kill()?;
+    node.kubelet.stats = stats;
+    node.kubelet.start()
+}
+
+fn stats(node: &Node) -> Result<()> {
     let busy = shell(
         "main",
         "trap 'exit 0' TERM; while :; do i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; sleep 0.1; done",
