@@ -48,6 +48,7 @@ pub(super) async fn serve(config: Config) -> Result<()> {
         let routes = wharf_containerd::routes(pods.clone(), config.snapshotter.name.clone());
         tokio::spawn(tonic::transport::Server::builder().add_routes(routes).serve_with_incoming(incoming(listener)))
     });
+    let asked = plugins.clone();
     let router = tonic::transport::Server::builder()
         .add_service(wharf_cri::runtime_service(cri.clone(), pods.clone(), images.clone(), streaming.clone()))
         .add_service(wharf_cri::image_service(cri, pods.clone(), images.clone()))
@@ -80,6 +81,8 @@ pub(super) async fn serve(config: Config) -> Result<()> {
             tracing::warn!(?GRACE, "calls are still under way; leaving them");
         }
     }
+    // What is left under way would have the end of this process wait for as long as a plugin may take.
+    asked.stop();
     streams.abort();
     if let Some(looked_at) = looked_at {
         looked_at.abort();
