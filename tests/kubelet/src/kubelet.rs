@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+use nix::mount::{MntFlags, umount2};
 use serde_json::{Value, json};
 use wharf_testkit::{request, wait_for};
 
@@ -130,6 +131,8 @@ impl Drop for Kubelet {
             let _ = child.kill();
             let _ = child.wait();
         }
+        // It makes its folder a mount, which could not be removed. Where it never ran there is none.
+        let _ = umount2(&self.dir.join("root"), MntFlags::MNT_DETACH);
     }
 }
 

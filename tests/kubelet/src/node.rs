@@ -215,6 +215,9 @@ impl Node {
         ensure!(remove_cgroup(&self.cgroup), "cgroup {} is still in use", self.cgroup);
         removed?;
         ensure!(left.is_empty(), "left behind:\n  {}", left.join("\n  "));
+        let folder = self.dir.path().to_owned();
+        drop(self);
+        ensure!(!folder.exists(), "{} is left behind", folder.display());
         Ok(())
     }
 
