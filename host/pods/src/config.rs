@@ -1,4 +1,6 @@
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use crate::Handler;
 
 /// Where pods live and how long each step with a shim may take.
 #[derive(Clone, Debug)]
@@ -13,7 +15,9 @@ pub struct PodsConfig {
     pub address: PathBuf,
     /// The control group below which a pod lives whose request names none: `<cgroup_parent>/<pod id>`.
     pub cgroup_parent: String,
-    /// The name of the runtime handler that the empty name stands for.
+    /// The runtime handlers by name.
+    pub handlers: BTreeMap<String, Handler>,
+    /// The name of the runtime handler that the empty name stands for: one of `handlers`.
     pub default_handler: String,
     /// Longest line of a container's log, in bytes; longer ones are split and marked `P`.
     pub max_log_line: usize,
@@ -36,6 +40,7 @@ impl PodsConfig {
             shim,
             address,
             cgroup_parent: "/wharf".into(),
+            handlers: BTreeMap::from([("native".into(), Handler::Native)]),
             default_handler: "native".into(),
             max_log_line: 16 * 1024,
             volatile: true,

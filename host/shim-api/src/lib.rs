@@ -27,8 +27,8 @@ pub use self::{
     exit::{EXIT_FILE, ExitRecord},
     features::Features,
     options::{
-        CREATE_OPTIONS_TYPE_URL, CreateOptions, IdRange, ImageMount, LayerMount, Namespace, SANDBOX_OPTIONS_TYPE_URL,
-        SandboxOptions, UserMappings,
+        CREATE_OPTIONS_TYPE_URL, CreateOptions, IdRange, ImageMount, LayerMount, Namespace, OciRuntime,
+        SANDBOX_OPTIONS_TYPE_URL, SandboxOptions, UserMappings,
     },
     protocol::{events, sandbox, task, ttrpc},
     request::{REQUEST_ID_KEY, call, request_id},

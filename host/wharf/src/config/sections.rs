@@ -23,6 +23,7 @@ pub(crate) struct Config {
     pub(crate) snapshotter: Snapshotter,
     pub(crate) plugins: Plugins,
     pub(crate) runtime: Runtime,
+    runtimes: BTreeMap<String, Handler>,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -142,6 +143,21 @@ pub(crate) struct Runtime {
     pub(crate) shim_deadline: u64,
     /// Seconds.
     pub(crate) kill_deadline: u64,
+    pub(crate) default_handler: String,
+}
+
+/// `[runtimes.NAME]`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+pub(crate) enum Handler {
+    /// The pods' own shim.
+    Native {},
+    /// A program with runc's command line.
+    Oci {
+        path: PathBuf,
+        #[serde(default)]
+        options: Vec<String>,
+    },
 }
 
 // === impl Config ===
@@ -160,6 +176,7 @@ impl Default for Config {
             snapshotter: Snapshotter::default(),
             plugins: Plugins::default(),
             runtime: Runtime::default(),
+            runtimes: BTreeMap::new(),
         }
     }
 }
@@ -167,6 +184,13 @@ impl Default for Config {
 impl Config {
     pub(crate) fn socket(&self) -> PathBuf {
         self.socket.clone().unwrap_or_else(|| self.state.join("wharf.sock"))
+    }
+
+    /// The runtime handlers that are configured, and `native`.
+    pub(crate) fn runtimes(&self) -> BTreeMap<String, Handler> {
+        let mut runtimes = self.runtimes.clone();
+        runtimes.entry(NATIVE.into()).or_insert(Handler::Native {});
+        runtimes
     }
 }
 
@@ -254,9 +278,12 @@ impl Default for Plugins {
 
 impl Default for Runtime {
     fn default() -> Self {
-        Self { shim: None, compiler: None, shim_deadline: 30, kill_deadline: 30 }
+        Self { shim: None, compiler: None, shim_deadline: 30, kill_deadline: 30, default_handler: NATIVE.into() }
     }
 }
+
+/// The handler that is there without a word.
+const NATIVE: &str = "native";
 
 // === impl Runtime ===
 
