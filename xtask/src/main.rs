@@ -9,6 +9,7 @@ mod demo;
 mod go_tools;
 mod guest;
 mod kubelet;
+mod oci_suite;
 mod power;
 mod progress;
 mod suite;
@@ -63,6 +64,8 @@ enum Task {
     },
     /// Cuts the power of a guest on a disk that loses what was not flushed, and looks at what is left of images and pods
     Power(power::Arguments),
+    /// Runs OCI's own tests of a runtime against `wharf-oci`, or against another runtime
+    OciSuite(oci_suite::Arguments),
     /// Builds the binaries into target/release
     Build,
     /// Installs what building and testing need, and names what it cannot
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
         Task::Kubelet { arguments } => kubelet::run(&arguments),
         Task::Crash { arguments } => crash::run(&arguments),
         Task::Power(arguments) => power::run(&arguments),
+        Task::OciSuite(arguments) => oci_suite::run(&arguments),
         Task::Tools => tools::for_tests(),
         Task::Build => tools::wasm_target().and_then(|()| build::binaries()),
     };

@@ -1,4 +1,6 @@
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use crate::Handler;
 
 /// Where pods live and how long each step with a shim may take.
 #[derive(Clone, Debug)]
@@ -16,7 +18,9 @@ pub struct PodsConfig {
     /// Whether a pod in a control group of its client's gets an empty one with its id below that, by which cAdvisor knows
     /// the pod.
     pub marks: bool,
-    /// The name of the runtime handler that the empty name stands for.
+    /// The runtime handlers by name.
+    pub handlers: BTreeMap<String, Handler>,
+    /// The name of the runtime handler that the empty name stands for: one of `handlers`.
     pub default_handler: String,
     /// Longest line of a container's log, in bytes; longer ones are split and marked `P`.
     pub max_log_line: usize,
@@ -40,6 +44,7 @@ impl PodsConfig {
             address,
             cgroup_parent: "/wharf".into(),
             marks: false,
+            handlers: BTreeMap::from([("native".into(), Handler::Native)]),
             default_handler: "native".into(),
             max_log_line: 16 * 1024,
             volatile: true,

@@ -1,41 +1,128 @@
-use wharf_error::{Error, Kind, Result};
+use std::path::Path;
+
+use serde::Deserialize;
+use tokio::process::Command;
+use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_shim_api::Features;
 
-use crate::{Pods, shim};
+use crate::{Handler, Pods, PodsConfig, inner::Inner, shim};
+
+/// What of the OCI specification's features decides here.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct OciFeatures {
+    mount_options: Vec<String>,
+}
 
 // === impl Pods ===
 
 impl Pods {
-    /// What the runtime handler can do on this node. Tried once, by its shim; some milliseconds. A later call waits for nothing.
+    /// What the default runtime handler can do on this node. Tried once, by its shim; some milliseconds. A later call waits for
+    /// nothing.
     ///
     /// # Errors
     ///
     /// Where the shim cannot be run; asked again, it is tried again.
     pub async fn features(&self) -> Result<&Features> {
-        let ask = || async {
-            let layers = self.inner.snapshots.root();
-            // Beside the plugin's own folder, on the same file system.
-            let folder = layers.parent().unwrap_or(layers);
-            let features = shim::features(&self.inner.config, folder).await?;
-            for reason in &features.reasons {
-                tracing::warn!(reason, "this node lacks something");
-            }
-            Ok(features)
-        };
-        self.inner.features.get_or_try_init(ask).await
+        self.inner.features_of(&self.inner.config.default_handler).await
     }
 
-    /// Refuses a pod with a user namespace where there can be none.
+    /// The same of the runtime handler of this name.
     ///
     /// # Errors
     ///
-    /// `Unsupported`, with the reason.
-    pub async fn need_user_namespaces(&self) -> Result<()> {
-        let features = self.features().await?;
+    /// As [`Pods::features`]; `InvalidArgument` for a handler that is not configured.
+    pub async fn features_of(&self, handler: &str) -> Result<&Features> {
+        self.inner.features_of(handler).await
+    }
+
+    /// The runtime handlers by name, the default one also by the empty name, and what each can do on this node. One that
+    /// cannot be asked can do nothing beyond pods; its reasons say why.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pods::features`].
+    pub async fn handlers(&self) -> Result<Vec<(String, &Features)>> {
+        let mut handlers = vec![(String::new(), self.features().await?)];
+        for name in self.inner.config.handlers.keys() {
+            handlers.push((name.clone(), self.inner.features_of(name).await?));
+        }
+        Ok(handlers)
+    }
+
+    /// Refuses a pod with a user namespace where its handler can have none.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported`, with the reason; `InvalidArgument` for a handler that is not configured.
+    pub async fn need_user_namespaces(&self, handler: &str) -> Result<()> {
+        let features = self.inner.features_of(handler).await?;
         if features.user_namespaces {
             return Ok(());
         }
         let reasons = features.reasons.join("; ");
         Err(Error::new(Kind::Unsupported, format!("user namespaces are not supported on this node: {reasons}")))
     }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    async fn features_of(&self, name: &str) -> Result<&Features> {
+        let handler = self.handler(name)?;
+        let name = if name.is_empty() { self.config.default_handler.as_str() } else { name };
+        let Some(cell) = self.features.get(name) else {
+            return Err(Error::internal(format!("runtime handler {name:?}: nobody has looked at it")));
+        };
+        cell.get_or_try_init(|| async {
+            let features = match handler {
+                Handler::Native => self.native_features().await?,
+                Handler::Oci { path, .. } => oci_features(&self.config, path).await,
+            };
+            for reason in &features.reasons {
+                tracing::warn!(handler = name, reason, "this node lacks something");
+            }
+            Ok(features)
+        })
+        .await
+    }
+
+    async fn native_features(&self) -> Result<Features> {
+        let layers = self.snapshots.root();
+        // Beside the plugin's own folder, on the same file system.
+        let folder = layers.parent().unwrap_or(layers);
+        shim::features(&self.config, folder).await
+    }
+}
+
+/// What the program says of itself. Pods with user namespaces it does not get from us: their roots are made for the native
+/// handler.
+async fn oci_features(config: &PodsConfig, path: &Path) -> Features {
+    let own = "user namespaces: only the native runtime handler has them".to_owned();
+    match ask(config, path).await {
+        Ok(said) => {
+            let readonly = said.mount_options.iter().any(|option| option == "rro");
+            let missing = format!("recursive read-only mounts: {} does not know them", path.display());
+            let reasons = std::iter::once(own).chain((!readonly).then_some(missing)).collect();
+            Features { user_namespaces: false, recursive_read_only_mounts: readonly, reasons }
+        }
+        Err(error) => Features {
+            user_namespaces: false,
+            recursive_read_only_mounts: false,
+            reasons: vec![own, format!("recursive read-only mounts: {error}")],
+        },
+    }
+}
+
+async fn ask(config: &PodsConfig, path: &Path) -> Result<OciFeatures> {
+    let what = || format!("{} features", path.display());
+    let output = Command::new(path).arg("features").kill_on_drop(true).output();
+    let output = tokio::time::timeout(config.shim_deadline, output).await;
+    let output = output.map_err(|_| Error::new(Kind::DeadlineExceeded, format!("{}: no answer in time", what())))?;
+    let output = output.step(what)?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(Error::internal(format!("{}: {said} ({})", what(), output.status)));
+    }
+    serde_json::from_slice(&output.stdout).step(what)
 }

@@ -39,7 +39,8 @@ pub(crate) struct Inner {
     pub(crate) cgroups: Hierarchies,
     pub(crate) operations: Operations,
     pub(crate) events: Hub,
-    pub(crate) features: OnceCell<Features>,
+    /// By runtime handler: what each can do, once it was asked.
+    pub(crate) features: BTreeMap<String, OnceCell<Features>>,
     pub(crate) cores: Cores,
     pub(crate) writable_layers: WritableLayers,
     pods: RwLock<BTreeMap<String, Arc<PodEntry>>>,
@@ -127,6 +128,7 @@ impl Inner {
         networks: Networks,
         cgroups: Hierarchies,
     ) -> Self {
+        let features = config.handlers.keys().map(|name| (name.clone(), OnceCell::new())).collect();
         Self {
             events: Hub::new(config.event_buffer),
             config,
@@ -136,7 +138,7 @@ impl Inner {
             networks,
             cgroups,
             operations: Operations::new(),
-            features: OnceCell::new(),
+            features,
             cores: Cores::default(),
             writable_layers: WritableLayers::default(),
             pods: RwLock::default(),

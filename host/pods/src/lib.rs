@@ -17,6 +17,7 @@ mod events;
 mod exec;
 mod features;
 mod files;
+mod handler;
 mod id;
 mod inner;
 mod operations;
@@ -35,6 +36,7 @@ pub use self::{
     container::{Container, ContainerMetadata, ContainerRequest, ContainerState, ImageVolume, NewContainer, User},
     events::{Event, EventKind, Events},
     exec::{ExecOutput, ExecRequest},
+    handler::Handler,
     inner::Pods,
     pod::{Pod, PodMetadata, PodProcess, PodRequest, PodState},
     request_id::{new_request_id, request_id, with_request_id},

@@ -29,8 +29,8 @@ pub use self::{
     features::Features,
     network_task::NETWORK_TASK,
     options::{
-        CREATE_OPTIONS_TYPE_URL, CreateOptions, IdRange, ImageMount, LayerMount, Namespace, SANDBOX_OPTIONS_TYPE_URL,
-        SandboxOptions, UserMappings,
+        CREATE_OPTIONS_TYPE_URL, CreateOptions, IdRange, ImageMount, LayerMount, Namespace, OciRuntime,
+        SANDBOX_OPTIONS_TYPE_URL, SandboxOptions, UserMappings,
     },
     protocol::{events, sandbox, task, ttrpc},
     request::{REQUEST_ID_KEY, call, request_id},

@@ -67,6 +67,18 @@ pub enum Namespace {
     Container,
 }
 
+/// An OCI runtime: a program with runc's command line.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct OciRuntime {
+    /// The program.
+    pub path: PathBuf,
+    /// Options before the verb, as it takes them: never `--root` and `--log`, which are the shim's.
+    pub options: Vec<String>,
+    /// Where it keeps its state.
+    pub root: PathBuf,
+}
+
 /// What a container's creation needs beside its `config.json`.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default)]
@@ -79,6 +91,8 @@ pub struct CreateOptions {
     /// The root's files belong to the node's ids: mount it for the container's user namespace. Without, whoever prepared
     /// the root has seen to that.
     pub idmapped_root: bool,
+    /// Make the container by this command line instead of ourselves.
+    pub oci: Option<OciRuntime>,
     /// Do not add the groups that the image's `/etc/group` gives the user (CRI's policy `Strict`).
     pub strict_groups: bool,
     /// Folders that the root has, made where they are missing: the volumes that the image declares.

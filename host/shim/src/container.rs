@@ -11,7 +11,10 @@ use wharf_cgroups::Cgroup;
 use wharf_error::{Error, Result};
 use wharf_runtime::CgroupJoin;
 
-use crate::process::Process;
+use crate::{
+    engine::{Engine, Executed},
+    process::Process,
+};
 
 /// A container of the pod, from `Create` to `Delete`.
 pub struct Container {
@@ -21,7 +24,7 @@ pub struct Container {
     /// Its processes end with the first one by the kernel's hand.
     pub own_pids: bool,
     pub init: Arc<Process>,
-    pub runtime: Arc<wharf_runtime::Container>,
+    pub runtime: Arc<Engine>,
     /// One change of its life at a time: start, pause, update, delete.
     pub life: tokio::sync::Mutex<()>,
     paused: AtomicBool,
@@ -33,7 +36,7 @@ pub struct Exec {
     pub process: Arc<Process>,
     /// Until the start.
     pub spec: Mutex<Option<Box<oci_spec::runtime::Process>>>,
-    pub runtime: Mutex<Option<Arc<wharf_runtime::Process>>>,
+    pub runtime: Mutex<Option<Arc<Executed>>>,
 }
 
 /// What a container is made of.
@@ -43,7 +46,7 @@ pub struct Parts {
     pub cgroup: Cgroup,
     pub own_pids: bool,
     pub init: Arc<Process>,
-    pub runtime: wharf_runtime::Container,
+    pub runtime: Engine,
 }
 
 // === impl Container ===

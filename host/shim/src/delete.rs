@@ -20,6 +20,7 @@ use wharf_shim_api::{ExitRecord, task::DeleteResponse, timestamp};
 
 use crate::{
     args::{Args, NAME},
+    engine::remove_oci,
     logs::now_nanos,
     record::{ContainerRecord, Record},
     start::{lock, socket_of},
@@ -96,6 +97,9 @@ fn end_shim(bundle: &Path, id: &str) -> Result<()> {
 }
 
 fn end_container(hierarchies: &Hierarchies, id: &str, container: &ContainerRecord) -> Result<()> {
+    if let Some(runtime) = &container.oci {
+        remove_oci(runtime, &container.bundle, id)?;
+    }
     end_cgroup(hierarchies, &container.cgroup)?;
     // Without its specification nobody knows what was to be run at its end.
     if let Ok(spec) = read_spec(&container.bundle) {

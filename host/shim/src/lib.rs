@@ -7,6 +7,7 @@
 mod args;
 mod container;
 mod delete;
+mod engine;
 mod events;
 mod exit;
 mod features;
@@ -22,7 +23,6 @@ mod reaper;
 mod record;
 mod rootfs;
 mod sandbox;
-mod self_exec;
 mod serve;
 mod shim;
 mod start;

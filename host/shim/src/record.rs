@@ -10,6 +10,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use wharf_crash_points::point;
 use wharf_error::{Kind, Result, ResultExt as _};
+use wharf_shim_api::OciRuntime;
 
 /// The record's name in the pod's bundle.
 const FILE: &str = "shim.json";
@@ -31,6 +32,8 @@ pub struct Record {
 pub struct ContainerRecord {
     pub bundle: PathBuf,
     pub cgroup: String,
+    /// The command line that made it.
+    pub oci: Option<OciRuntime>,
 }
 
 /// The record of a running shim.
@@ -95,7 +98,7 @@ mod tests {
         let bundle = tempfile::tempdir().unwrap();
         assert_eq!(Record::read(bundle.path()).unwrap(), Record::default());
         let file = RecordFile::new(bundle.path());
-        let container = ContainerRecord { bundle: "/b".into(), cgroup: "/c".into() };
+        let container = ContainerRecord { bundle: "/b".into(), cgroup: "/c".into(), oci: None };
         file.update(|record| drop(record.containers.insert("web".into(), container))).unwrap();
         assert_eq!(Record::read(bundle.path()).unwrap(), file.get());
         assert_eq!(fs::read_dir(bundle.path()).unwrap().count(), 1);

@@ -24,12 +24,12 @@ use rustix::{
 };
 use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
+use wharf_runtime::read_only_program;
 use wharf_shim_api::address_of;
 
 use crate::{
     args::{Args, NAME},
     delete::clean_locked,
-    self_exec::read_only_self,
 };
 
 /// What a socket's path may have, without the NUL at its end.
@@ -129,7 +129,7 @@ fn listen(socket: &Path) -> Result<UnixListener> {
 
 /// Runs the server in a session of its own, with nothing of ours but the socket, the log and the bundle's lock.
 fn spawn(args: &Args, listener: OwnedFd, lock: &File) -> Result<u32> {
-    let program = read_only_self()?;
+    let program = read_only_program()?;
     let log = args.bundle.join("log");
     let stderr = open_log(&log).step(|| format!("open {}", log.display()))?;
     let (socket, lock) = (listener.as_raw_fd(), lock.try_clone().step(|| "duplicate the lock".into())?);

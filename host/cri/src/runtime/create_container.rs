@@ -25,7 +25,7 @@ pub(super) async fn create_container(
     };
     let image = image(runtime, &config).await?;
     if config.mounts.iter().any(|mount| mount.recursive_read_only) {
-        need_recursive_read_only(runtime).await?;
+        need_recursive_read_only(runtime, &pod.runtime_handler).await?;
     }
     let target_pid = target(runtime, &pod, &config)?;
     let image_volumes = image_volumes(runtime, &config).await?;
@@ -105,8 +105,8 @@ async fn image_volumes(runtime: &Runtime, config: &ContainerConfig) -> Result<Ve
 }
 
 /// As the kubelet wants to hear it where this kernel cannot.
-async fn need_recursive_read_only(runtime: &Runtime) -> Result<()> {
-    if runtime.pods.features().await?.recursive_read_only_mounts {
+async fn need_recursive_read_only(runtime: &Runtime, handler: &str) -> Result<()> {
+    if runtime.pods.features_of(handler).await?.recursive_read_only_mounts {
         return Ok(());
     }
     Err(Error::new(Kind::Unknown, "RROUnsupported: this node's kernel has no recursive read-only mounts"))

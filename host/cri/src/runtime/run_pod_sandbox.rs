@@ -19,7 +19,7 @@ pub(super) async fn run_pod_sandbox(runtime: &Runtime, request: RunPodSandboxReq
     let sandbox = sandbox_options(&config, &runtime.node().await?.hostname)?;
     let network = network_request(&config, sandbox.network, runtime.pods.networks().config().mode)?;
     if sandbox.user_namespace.is_some() {
-        runtime.pods.need_user_namespaces().await?;
+        runtime.pods.need_user_namespaces(&request.runtime_handler).await?;
     }
     let log_directory = PathBuf::from(&config.log_directory);
     if !config.log_directory.is_empty() && !log_directory.is_absolute() {

@@ -6,6 +6,7 @@ use wharf_api::cri::{
     StatusResponse,
 };
 use wharf_error::Result;
+use wharf_shim_api::Features;
 
 use super::Runtime;
 
@@ -20,9 +21,8 @@ pub(super) async fn status(runtime: &Runtime, request: StatusRequest) -> Result<
         // What is well needs no words.
         message: if seen.ready { String::new() } else { seen.message.clone() },
     };
-    let features = runtime.pods.features().await?;
-    let handler = |name: &str| RuntimeHandler {
-        name: name.to_owned(),
+    let handler = |(name, features): (String, &Features)| RuntimeHandler {
+        name,
         features: Some(RuntimeHandlerFeatures {
             recursive_read_only_mounts: features.recursive_read_only_mounts,
             user_namespaces: features.user_namespaces,
@@ -31,10 +31,10 @@ pub(super) async fn status(runtime: &Runtime, request: StatusRequest) -> Result<
     Ok(StatusResponse {
         status: Some(RuntimeStatus { conditions: vec![ready, network] }),
         info: if request.verbose { info(runtime, &seen.message) } else { BTreeMap::new() },
-        runtime_handlers: vec![handler(""), handler(&runtime.pods.config().default_handler)],
+        runtime_handlers: runtime.pods.handlers().await?.into_iter().map(handler).collect(),
         features: Some(RuntimeFeatures {
             supplemental_groups_policy: true,
-            user_namespaces_host_network: features.user_namespaces,
+            user_namespaces_host_network: runtime.pods.features().await?.user_namespaces,
             mount_options: true,
         }),
     })
@@ -48,6 +48,7 @@ fn info(runtime: &Runtime, network: &str) -> BTreeMap<String, String> {
         "state": pods.state,
         "shim": pods.shim,
         "cgroupParent": pods.cgroup_parent,
+        "handlers": pods.handlers.keys().collect::<Vec<_>>(),
         "defaultHandler": pods.default_handler,
         "maxLogLine": pods.max_log_line,
         "volatile": pods.volatile,

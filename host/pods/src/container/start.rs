@@ -51,6 +51,7 @@ impl Inner {
         }
         let pod = self.pod_entry(&container.pod_id)?;
         let shim = pod.shim().await.step(|| format!("start container {}", container.id))?;
+        let oci = self.oci_runtime(&pod.row()).step(|| format!("start container {}", container.id))?;
         let mounts = self.snapshots.mounts(&self.config.namespace, container.snapshot_key()).await?;
         let (_, image_mounts) = self.image_mounts(&container).await?;
         self.update_container(entry, |container| container.stage = Stage::Starting).await?;
@@ -74,6 +75,7 @@ impl Inner {
             idmapped: pod.row().sandbox.user_namespace.is_some(),
             strict_groups: container.strict_groups,
             folders: &container.declared_volumes,
+            oci,
             terminal: container.tty,
             stdin,
             stdout: log.clone(),

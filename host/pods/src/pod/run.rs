@@ -22,7 +22,7 @@ impl Pods {
     /// runtime handler; else what the failing step says.
     pub async fn run_pod(&self, request: PodRequest) -> Result<String> {
         let inner = self.inner.clone();
-        inner.check_handler(&request.runtime_handler)?;
+        inner.handler(&request.runtime_handler)?;
         let key = request.metadata.key();
         // A row of the last daemon may be about to be undone: it is no answer.
         if let Some(pod) = inner.pod_by(|pod| pod.metadata == request.metadata) {
@@ -41,14 +41,6 @@ impl Pods {
 // === impl Inner ===
 
 impl Inner {
-    fn check_handler(&self, handler: &str) -> Result<()> {
-        if handler.is_empty() || handler == self.config.default_handler {
-            return Ok(());
-        }
-        Err(Error::invalid(format!("no runtime for {handler:?} is configured"))
-            .hint(format!("this node has the runtime handler {:?}", self.config.default_handler)))
-    }
-
     async fn run_pod(self: Arc<Self>, request: PodRequest) -> Result<String> {
         if request.sandbox.network == Namespace::Pod {
             self.networks.ready().await.step(|| format!("run pod sandbox {}", request.metadata.name))?;

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::{LinuxResources, Process};
 use wharf_error::{Error, Result, ResultExt as _};
 use wharf_shim_api::{
-    CREATE_OPTIONS_TYPE_URL, CreateOptions, ImageMount, Stdio,
+    CREATE_OPTIONS_TYPE_URL, CreateOptions, ImageMount, OciRuntime, Stdio,
     task::{
         CloseIORequest, CreateTaskRequest, DeleteRequest, ExecProcessRequest, KillRequest, Mount, ResizePtyRequest,
         StartRequest, StateRequest, Status, UpdateTaskRequest, WaitRequest,
@@ -32,6 +32,8 @@ pub(crate) struct NewTask<'a> {
     pub(crate) strict_groups: bool,
     /// Folders that are made in it where they are missing.
     pub(crate) folders: &'a [PathBuf],
+    /// Who makes it, if not the shim itself.
+    pub(crate) oci: Option<OciRuntime>,
     pub(crate) terminal: bool,
     pub(crate) stdin: Stdio,
     pub(crate) stdout: Stdio,
@@ -80,6 +82,7 @@ impl Shim {
             strict_groups: new.strict_groups,
             image_mounts: new.image_mounts.clone(),
             folders: new.folders.to_vec(),
+            oci: new.oci.clone(),
         };
         let mount = |mount: &wharf_snapshots::Mount| Mount {
             type_: mount.type_.clone(),

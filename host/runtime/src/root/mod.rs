@@ -2,6 +2,7 @@ mod assemble;
 mod beneath;
 mod idmap;
 mod idmapped_overlay;
+mod make;
 mod overlay;
 mod part;
 mod read;
@@ -15,6 +16,7 @@ use wharf_error::Result;
 
 pub use self::assemble::{assemble_idmapped_root, assemble_root};
 pub(crate) use self::idmap::idmap_tree;
+use self::make::make_inside;
 pub(crate) use self::read::read_inside;
 
 /// What a container's root is made of.
@@ -69,6 +71,11 @@ impl Root {
     /// file, is an error.
     pub fn read(&self, path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
         read_inside(self.as_fd(), path, limit)
+    }
+
+    /// Makes a directory inside and those above it, where they are missing; symlinks are resolved within the root.
+    pub fn make_directory(&self, path: &Path) -> Result<()> {
+        make_inside(self.as_fd(), path)
     }
 
     pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {

@@ -22,6 +22,7 @@ use wharf_shim_api::{
 use super::remove_container;
 use crate::{
     container::{Container, Parts, join},
+    engine::{Engine, NewOci, OciContainer},
     exit,
     image_mounts::assemble_all,
     io,
@@ -100,7 +101,7 @@ fn make(shim: &Shim, request: CreateTaskRequest, namespaces: &PodNamespaces) -> 
     }
     // One that was made, undone and is made again has not ended: how its first life did is nobody's news.
     ExitRecord::forget(&bundle)?;
-    let record = ContainerRecord { bundle: bundle.clone(), cgroup: path.clone() };
+    let record = ContainerRecord { bundle: bundle.clone(), cgroup: path.clone(), oci: options.oci.clone() };
     shim.record.update(|all| drop(all.containers.insert(request.id.clone(), record)))?;
     // From here on a failure has something to take away.
     point!("shim.create.recorded");
@@ -147,31 +148,52 @@ fn in_cgroup(
     });
     let (files, attached) = io::open(&stdio, owner, &shim.logs, size)?;
     forget_volatile(root)?;
-    let user = user_namespace(spec, namespaces)?;
-    let assembled = match &user {
-        Some(user) if options.idmapped_root => assemble_idmapped_root(root, user)?,
-        _ => assemble_root(root)?,
+    let merge_image_groups = !options.strict_groups;
+    let (runtime, master, pidfd) = if let Some(runtime) = options.oci.clone() {
+        let root = assemble_root(root)?;
+        point!("shim.create.root");
+        let new = NewOci {
+            runtime,
+            id: &request.id,
+            bundle,
+            spec,
+            root,
+            sources: assemble_all(options, None)?,
+            namespaces,
+            merge_image_groups,
+            folders: &options.folders,
+            stdio: files,
+        };
+        let (container, master, pidfd) = OciContainer::create(new)?;
+        (Engine::Oci(container), master, pidfd)
+    } else {
+        let user = user_namespace(spec, namespaces)?;
+        let assembled = match &user {
+            Some(user) if options.idmapped_root => assemble_idmapped_root(root, user)?,
+            _ => assemble_root(root)?,
+        };
+        point!("shim.create.root");
+        let sources = assemble_all(options, user.as_deref())?;
+        let mut runtime = wharf_runtime::create(CreateRequest {
+            id: &request.id,
+            bundle,
+            spec,
+            root: assembled,
+            sources,
+            namespaces,
+            user_namespace: user,
+            cgroup: Some(join(cgroup)?),
+            merge_image_groups,
+            folders: &options.folders,
+            stdio: files,
+        })?;
+        for warning in runtime.warnings() {
+            tracing::warn!(container = request.id, warning, "create");
+        }
+        let pidfd = runtime.pidfd().try_clone_to_owned().step(|| "keep its pidfd".into())?;
+        let master = runtime.take_terminal();
+        (Engine::Native(runtime), master, pidfd)
     };
-    point!("shim.create.root");
-    let sources = assemble_all(options, user.as_deref())?;
-    let mut runtime = wharf_runtime::create(CreateRequest {
-        id: &request.id,
-        bundle,
-        spec,
-        root: assembled,
-        sources,
-        namespaces,
-        user_namespace: user,
-        cgroup: Some(join(cgroup)?),
-        merge_image_groups: !options.strict_groups,
-        folders: &options.folders,
-        stdio: files,
-    })?;
-    for warning in runtime.warnings() {
-        tracing::warn!(container = request.id, warning, "create");
-    }
-    let pidfd = runtime.pidfd().try_clone_to_owned().step(|| "keep its pidfd".into())?;
-    let master = runtime.take_terminal();
     let parts = Parts {
         id: request.id.clone(),
         bundle: bundle.to_owned(),

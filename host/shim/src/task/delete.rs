@@ -79,6 +79,7 @@ async fn take_away(shim: &Arc<Shim>, container: &Arc<Container>) -> Result<Exit>
     let id = container.id.clone();
     point!("shim.delete.killed");
     blocking(move || {
+        gone.runtime.forget()?;
         gone.cgroup.delete(EMPTY)?;
         point!("shim.delete.cgroup");
         for failure in gone.runtime.run_poststop() {

@@ -19,8 +19,8 @@ pub async fn pause(shim: Arc<Shim>, id: String) -> Result<Empty> {
     if container.init.stage() != Stage::Running {
         return Err(Error::new(Kind::FailedPrecondition, format!("container {id}: pause: it is not running")));
     }
-    let cgroup = container.cgroup.clone();
-    blocking(move || cgroup.freeze(FREEZE)).await?;
+    let paused = container.clone();
+    blocking(move || paused.runtime.set_paused(true).unwrap_or_else(|| paused.cgroup.freeze(FREEZE))).await?;
     container.set_paused(true);
     shim.events.publish(&TaskEvent::Paused(TaskPaused { container_id: id, ..TaskPaused::default() }));
     Ok(Empty::default())
@@ -33,8 +33,8 @@ pub async fn resume(shim: Arc<Shim>, id: String) -> Result<Empty> {
     if !container.paused() {
         return Err(Error::new(Kind::FailedPrecondition, format!("container {id}: resume: it is not paused")));
     }
-    let cgroup = container.cgroup.clone();
-    blocking(move || cgroup.thaw()).await?;
+    let resumed = container.clone();
+    blocking(move || resumed.runtime.set_paused(false).unwrap_or_else(|| resumed.cgroup.thaw())).await?;
     container.set_paused(false);
     shim.events.publish(&TaskEvent::Resumed(TaskResumed { container_id: id, ..TaskResumed::default() }));
     Ok(Empty::default())

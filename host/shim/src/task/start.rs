@@ -60,6 +60,7 @@ async fn start_exec(shim: &Arc<Shim>, container: &Arc<Container>, exec: &Arc<Exe
     let Some(spec) = spec else {
         return Err(Error::new(Kind::FailedPrecondition, format!("{}: it has failed to start before", what())));
     };
+    let exec_id = process.exec_id.clone();
     let (inside, streams, owner, logs) = (container.clone(), process.stdio.clone(), process.owner, shim.logs.clone());
     let (runtime, attached, pidfd) = blocking(move || {
         let size = spec.console_size().and_then(|size| {
@@ -68,7 +69,8 @@ async fn start_exec(shim: &Arc<Shim>, container: &Arc<Container>, exec: &Arc<Exe
         });
         let (stdio, attached) = io::open(&streams, owner, &logs, size)?;
         let cgroup = Some(join(&inside.cgroup)?);
-        let runtime = inside.runtime.exec(ExecRequest { process: &spec, stdio, cgroup })?;
+        let request = ExecRequest { process: &spec, stdio, cgroup };
+        let runtime = inside.runtime.exec(&exec_id, request)?;
         for warning in runtime.warnings() {
             tracing::warn!(container = inside.id, warning, "exec");
         }

@@ -6,7 +6,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use toml::{Table, Value};
 
-use super::{Config, DEFAULT_FILE};
+use super::{Config, DEFAULT_FILE, Handler};
 
 // === impl Config ===
 
@@ -67,6 +67,7 @@ impl Config {
             self.registry.max_concurrent_downloads > 0,
             "registry.max_concurrent_downloads = 0: nothing could be pulled"
         );
+        self.check_runtimes()?;
         let filter: Result<tracing_subscriber::EnvFilter, _> = self.log.level.parse();
         filter.with_context(|| format!("log.level = {:?}", self.log.level))?;
         Ok(())
@@ -74,6 +75,26 @@ impl Config {
 }
 
 impl Config {
+    fn check_runtimes(&self) -> Result<()> {
+        let (runtimes, default) = (self.runtimes(), &self.runtime.default_handler);
+        ensure!(
+            runtimes.contains_key(default),
+            "runtime.default_handler = {default:?}: there is no [runtimes.{default}]"
+        );
+        for (name, handler) in &runtimes {
+            match handler {
+                Handler::Native {} => {}
+                Handler::Oci { path, options } => {
+                    ensure!(path.is_absolute(), "runtimes.{name}.path = {path:?}: not an absolute path");
+                    if let Some(ours) = options.iter().find(|option| is_ours(option)) {
+                        bail!("runtimes.{name}.options: {ours} is set by the shim");
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn check_network(&self) -> Result<()> {
         let network = &self.network;
         ensure!(
@@ -90,6 +111,12 @@ impl Config {
         ensure!(network.plugin_timeout > 0, "network.plugin_timeout = 0: no plugin could do anything");
         Ok(())
     }
+}
+
+/// An option of a command line like runc's that the shim itself sets: `--log`, not `--log-level`.
+fn is_ours(option: &str) -> bool {
+    let name = option.split_once('=').map_or(option, |(name, _)| name);
+    matches!(name.trim_start_matches('-'), "root" | "log" | "log-format")
 }
 
 /// Parses one file, and checks its keys while file and line are still known.
@@ -196,6 +223,27 @@ mod tests {
         assert_eq!(with("socket = \"\"").unwrap(), None);
         for bad in ["socket = \"x.sock\"", "socket = \"/s/wharf.sock\""] {
             assert!(with(bad).unwrap_err().to_string().contains("containerd.socket"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn runtime_handlers_are_checked() {
+        let check = |text: &str| {
+            let (_dir, file) = written(text);
+            Config::load(&file).and_then(|config| config.check()).map_err(|error| error.to_string())
+        };
+        check("[runtime]\ndefault_handler = \"runc\"\n[runtimes.runc]\ntype = \"oci\"\npath = \"/usr/sbin/runc\"\n")
+            .unwrap();
+        for (text, word) in [
+            ("[runtime]\ndefault_handler = \"kata\"\n", "no [runtimes.kata]"),
+            ("[runtimes.a]\ntype = \"oci\"\npath = \"runc\"\n", "not an absolute path"),
+            ("[runtimes.a]\ntype = \"oci\"\n", "path"),
+            ("[runtimes.a]\ntype = \"vm\"\n", "vm"),
+            ("[runtimes.a]\ntype = \"native\"\npath = \"/x\"\n", "path"),
+            ("[runtimes.a]\ntype = \"oci\"\npath = \"/x\"\noptions = [\"--root=/y\"]\n", "--root=/y"),
+        ] {
+            let error = check(text).unwrap_err();
+            assert!(error.contains(word), "{text}: {error}");
         }
     }
 

@@ -3,7 +3,7 @@
 mod load;
 mod sections;
 
-pub(crate) use self::sections::{AddressFamily, Config, Log, LogFormat, NetworkMode, Plugin};
+pub(crate) use self::sections::{AddressFamily, Config, Handler, Log, LogFormat, NetworkMode, Plugin};
 
 /// Where the configuration is when nobody says otherwise. Its absence is no error; that of a named file is.
 pub(crate) const DEFAULT_FILE: &str = "/etc/wharf/config.toml";

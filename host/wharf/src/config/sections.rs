@@ -24,6 +24,7 @@ pub(crate) struct Config {
     pub(crate) snapshotter: Snapshotter,
     pub(crate) plugins: Plugins,
     pub(crate) runtime: Runtime,
+    runtimes: BTreeMap<String, Handler>,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -151,6 +152,21 @@ pub(crate) struct Runtime {
     pub(crate) shim_deadline: u64,
     /// Seconds.
     pub(crate) kill_deadline: u64,
+    pub(crate) default_handler: String,
+}
+
+/// `[runtimes.NAME]`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+pub(crate) enum Handler {
+    /// The pods' own shim.
+    Native {},
+    /// A program with runc's command line.
+    Oci {
+        path: PathBuf,
+        #[serde(default)]
+        options: Vec<String>,
+    },
 }
 
 // === impl Config ===
@@ -170,6 +186,7 @@ impl Default for Config {
             snapshotter: Snapshotter::default(),
             plugins: Plugins::default(),
             runtime: Runtime::default(),
+            runtimes: BTreeMap::new(),
         }
     }
 }
@@ -182,6 +199,13 @@ impl Config {
     pub(crate) fn containerd_socket(&self) -> Option<PathBuf> {
         let socket = self.containerd.socket.clone().unwrap_or_else(|| self.state.join("containerd.sock"));
         Some(socket).filter(|socket| !socket.as_os_str().is_empty())
+    }
+
+    /// The runtime handlers that are configured, and `native`.
+    pub(crate) fn runtimes(&self) -> BTreeMap<String, Handler> {
+        let mut runtimes = self.runtimes.clone();
+        runtimes.entry(NATIVE.into()).or_insert(Handler::Native {});
+        runtimes
     }
 }
 
@@ -269,9 +293,12 @@ impl Default for Plugins {
 
 impl Default for Runtime {
     fn default() -> Self {
-        Self { shim: None, compiler: None, shim_deadline: 30, kill_deadline: 30 }
+        Self { shim: None, compiler: None, shim_deadline: 30, kill_deadline: 30, default_handler: NATIVE.into() }
     }
 }
+
+/// The handler that is there without a word.
+const NATIVE: &str = "native";
 
 // === impl Runtime ===
 

@@ -6,13 +6,13 @@ use anyhow::{Context as _, Result};
 use wharf_images::{Images, ImagesConfig};
 use wharf_network::{Family, Mode, NetworkConfig, Networks};
 use wharf_plugins::{Grants, Kind, Limits, PluginSource, Plugins, PluginsConfig, Wasm};
-use wharf_pods::{Pods, PodsConfig};
+use wharf_pods::{Handler, Pods, PodsConfig};
 use wharf_registry::{Client, ClientConfig};
 use wharf_snapshots::Snapshots;
 use wharf_store::Store;
 
 use super::dirs::Dirs;
-use crate::config::{AddressFamily, Config, NetworkMode, Plugin};
+use crate::config::{self, AddressFamily, Config, NetworkMode, Plugin};
 
 /// Everything that is served.
 pub(super) struct Parts {
@@ -126,6 +126,8 @@ fn limits(configured: Option<&Plugin>) -> Limits {
 
 fn pods_config(config: &Config) -> Result<PodsConfig> {
     let mut pods = PodsConfig::new(config.state.clone(), config.runtime.shim()?, config.socket());
+    pods.default_handler = config.runtime.default_handler.clone();
+    pods.handlers = config.runtimes().into_iter().map(|(name, handler)| (name, of(handler))).collect();
     pods.cgroup_parent = config.cri.cgroup_parent.clone();
     pods.marks = config.containerd_socket().is_some();
     pods.max_log_line = config.cri.max_log_line;
@@ -154,6 +156,13 @@ fn network_config(config: &Config) -> NetworkConfig {
             AddressFamily::Cni => Family::Cni,
         },
         ..NetworkConfig::default()
+    }
+}
+
+fn of(handler: config::Handler) -> Handler {
+    match handler {
+        config::Handler::Native {} => Handler::Native,
+        config::Handler::Oci { path, options } => Handler::Oci { path, options },
     }
 }
 

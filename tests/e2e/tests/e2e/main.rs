@@ -28,6 +28,7 @@ mod pod_limits;
 mod port_forward;
 mod restart;
 mod retries;
+mod runtime_handlers;
 mod seccomp;
 mod stats;
 mod streaming;

@@ -1,0 +1,52 @@
+use std::path::PathBuf;
+
+use wharf_error::{Error, Result};
+use wharf_shim_api::OciRuntime;
+
+use crate::{inner::Inner, pod::Pod};
+
+/// What runs the containers of pods that ask for it by name (`runtime_handler`).
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum Handler {
+    /// The runtime in the pods' own shim.
+    #[default]
+    Native,
+    /// A program with runc's command line, driven by the pods' own shim: pods, streams and logs are the same, containers
+    /// are that program's.
+    Oci {
+        /// The program.
+        path: PathBuf,
+        /// Options before the verb.
+        options: Vec<String>,
+    },
+}
+
+// === impl Inner ===
+
+impl Inner {
+    /// The handler of this name; the empty name is the default one's.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument`, with the names that there are.
+    pub(crate) fn handler(&self, name: &str) -> Result<&Handler> {
+        let name = if name.is_empty() { self.config.default_handler.as_str() } else { name };
+        self.config.handlers.get(name).ok_or_else(|| {
+            let known: Vec<_> = self.config.handlers.keys().map(|name| format!("{name:?}")).collect();
+            Error::invalid(format!("no runtime for {name:?} is configured"))
+                .hint(format!("this node has the runtime handlers {}", known.join(", ")))
+        })
+    }
+
+    /// The command line that makes a pod's containers, if it is not the shim itself. Its state is the pod's, and goes with it.
+    pub(crate) fn oci_runtime(&self, pod: &Pod) -> Result<Option<OciRuntime>> {
+        Ok(match self.handler(&pod.runtime_handler)? {
+            Handler::Native => None,
+            Handler::Oci { path, options } => Some(OciRuntime {
+                path: path.clone(),
+                options: options.clone(),
+                root: self.pod_dir(&pod.id).join("oci"),
+            }),
+        })
+    }
+}
