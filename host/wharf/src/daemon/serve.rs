@@ -31,10 +31,11 @@ pub(super) async fn serve(config: Config) -> Result<()> {
     let mut events_socket = socket.clone().into_os_string();
     events_socket.push(".ttrpc");
     let events_socket = PathBuf::from(events_socket);
-    let listener = bind(&socket)?;
     let containerd = config.containerd_socket();
     let containerd_listener = containerd.as_deref().map(bind_where_nobody_serves).transpose()?;
     let mut events = events::serve(bind(&events_socket)?).await?;
+    // Last: who can connect to this one finds the others.
+    let listener = bind(&socket)?;
 
     let streams = Server::bind(streaming_config(&config), Arc::new(pods.clone())).await?;
     let (streaming, streams) = (streams.server(), tokio::spawn(streams.run()));
