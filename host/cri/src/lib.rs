@@ -7,6 +7,7 @@
 
 mod apparmor;
 mod config;
+mod deadline;
 mod filter;
 mod image;
 mod info;

@@ -2,9 +2,9 @@ use std::{future::Future, time::Instant};
 
 use tonic::{Request, Response, Status};
 use tracing::Instrument as _;
-use wharf_error::{Error, Result};
+use wharf_error::{Error, Kind, Result};
 
-use crate::to_status;
+use crate::{deadline::patience, to_status};
 
 /// Runs one RPC: with a request id of its own, which the span, the pods' operations and the shim's log carry.
 ///
@@ -32,10 +32,17 @@ where
 {
     let id = wharf_pods::new_request_id();
     let span = tracing::info_span!("cri", rpc, req = %id);
-    let work = work(request.into_inner());
+    let patience = patience(request.metadata());
+    let work = wharf_pods::with_request_id(id, work(request.into_inner()));
     async move {
         let begun = Instant::now();
-        match wharf_pods::with_request_id(id, work).await {
+        let answered = match patience {
+            None => work.await,
+            Some(patience) => tokio::time::timeout(patience, work).await.unwrap_or_else(|_| {
+                Err(Error::new(Kind::DeadlineExceeded, "the client's deadline has passed; what was begun goes on"))
+            }),
+        };
+        match answered {
             Ok(answer) => {
                 tracing::debug!(took = ?begun.elapsed(), "answered");
                 Ok(Response::new(answer))
