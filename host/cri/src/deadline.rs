@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tonic::metadata::MetadataMap;
 
-/// How much earlier we answer than tonic would, whose timer runs since before the request was read, in milliseconds.
+/// How much earlier we answer than tonic would, whose timer runs since before the request was read.
 const EARLIER: Duration = Duration::from_millis(2);
 
 /// How long a client waits for its answer, by `grpc-timeout` (gRPC over HTTP/2, "Timeout"); `None`: as long as it takes.

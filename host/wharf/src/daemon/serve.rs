@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use sd_notify::NotifyState;
-use tokio::net::UnixListener;
+use tokio::net::{UnixListener, UnixStream};
 use wharf_admin::NodeInfo;
 use wharf_cri::CriConfig;
 use wharf_listen::incoming;
@@ -32,7 +32,10 @@ pub(super) async fn serve(config: Config) -> Result<()> {
     events_socket.push(".ttrpc");
     let events_socket = PathBuf::from(events_socket);
     let containerd = config.containerd_socket();
-    let containerd_listener = containerd.as_deref().map(bind_where_nobody_serves).transpose()?;
+    let containerd_listener = match &containerd {
+        Some(path) => Some(bind_where_nobody_serves(path).await?),
+        None => None,
+    };
     let mut events = events::serve(bind(&events_socket)?).await?;
     // Last: who can connect to this one finds the others.
     let listener = bind(&socket)?;
@@ -127,8 +130,12 @@ fn streaming_config(config: &Config) -> StreamingConfig {
 }
 
 /// As [`bind`], at a path that may be another program's: the lock of our books says nothing of it.
-fn bind_where_nobody_serves(path: &Path) -> Result<UnixListener> {
-    let served = std::os::unix::net::UnixStream::connect(path).is_ok();
+async fn bind_where_nobody_serves(path: &Path) -> Result<UnixListener> {
+    // One that is too busy to answer serves there all the same.
+    let served = match UnixStream::connect(path).await {
+        Ok(_) => true,
+        Err(error) => !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused),
+    };
     ensure!(!served, "listen on {}: another program serves there; set [containerd] socket", path.display());
     bind(path)
 }

@@ -124,7 +124,7 @@ fn without_a_socket_it_is_not_served_and_a_socket_of_others_is_left_alone() {
     assert!(!node.daemon.state().join("containerd.sock").exists());
     // Somebody else's.
     let socket = node.daemon.scratch().join("test/taken.sock");
-    let _served = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let served = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     let config = format!(
         "root = {:?}\nstate = {:?}\n[containerd]\nsocket = {socket:?}\n",
         node.daemon.scratch().join("test/root"),
@@ -132,9 +132,17 @@ fn without_a_socket_it_is_not_served_and_a_socket_of_others_is_left_alone() {
     );
     let file = node.file("other.toml", &config);
     let bin = wharf_testkit::Daemon::bin_dir().unwrap().join("wharf");
-    let out = std::process::Command::new(bin).args(["daemon", "--config", &file]).output().unwrap();
-    let said = String::from_utf8_lossy(&out.stderr) + String::from_utf8_lossy(&out.stdout);
-    assert!(!out.status.success() && said.contains("taken.sock") && said.contains("serves there"), "{said}");
-    assert!(std::os::unix::net::UnixStream::connect(&socket).is_ok());
+    let refused = || {
+        let out = std::process::Command::new(&bin).args(["daemon", "--config", &file]).output().unwrap();
+        let said = String::from_utf8_lossy(&out.stderr).into_owned() + &String::from_utf8_lossy(&out.stdout);
+        assert!(!out.status.success() && said.contains("taken.sock") && said.contains("serves there"), "{said}");
+    };
+    refused();
+    // One too busy to take a connection: who tries to make another would wait. The daemon's own are gone by now.
+    while served.set_nonblocking(true).is_ok() && served.accept().is_ok() {}
+    nix::sys::socket::listen(&served, nix::sys::socket::Backlog::new(0).unwrap()).unwrap();
+    let _waits = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+    refused();
+    assert!(served.accept().is_ok() && std::os::unix::net::UnixStream::connect(&socket).is_ok());
     node.finish();
 }
