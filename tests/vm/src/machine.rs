@@ -102,7 +102,9 @@ impl Machine<'_> {
     fn command(&self, dir: &Path, initrd: &Path, files: &Path, port: &Path) -> Result<Command> {
         let console = dir.join("console");
         let errors = fs::File::create(dir.join("qemu.log")).context("make qemu's log")?;
-        let mut command = Command::new(&self.tools.qemu);
+        // No guest outlives an interrupted test: its power goes with the thread that boots it.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]).arg(&self.tools.qemu);
         // TCG: /dev/kvm is not everywhere where a test runs, and not always one that boots a stock kernel.
         command.args(["-accel", "tcg,thread=multi", "-cpu", "max", "-M", "q35,memory-backend=memory"]);
         command.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-device", "virtio-rng-pci"]);
