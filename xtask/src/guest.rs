@@ -66,7 +66,7 @@ const OF_ANOTHER_KERNEL: &[&str] = &[
 ];
 
 /// For all tests of one program.
-const LIMIT: Duration = Duration::from_secs(900);
+const LIMIT: Duration = Duration::from_secs(1500);
 const DISK: u64 = 8 << 30;
 const MEMORY: u32 = 2048;
 const PROCESSORS: u32 = 2;
