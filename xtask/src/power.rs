@@ -6,7 +6,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-use wharf_testkit::Daemon;
+use wharf_testkit::{Daemon, wait_for};
 use wharf_vm::{Disk, End, Event, Guest, Job, Kernel, LossyDisk, Machine, Program, Tools, Version, agent_beside};
 
 use crate::{
@@ -31,6 +31,9 @@ pub struct Arguments {
 const LIMIT: Duration = Duration::from_secs(420);
 /// How long it works at most before the cut.
 const LONGEST: f64 = 30.0;
+/// How many sectors are not flushed when the power goes, at most, and how long it waits until there are so many.
+const MOST_UNFLUSHED: usize = 8192;
+const UNFLUSHED: Duration = Duration::from_secs(20);
 const DISK: u64 = 4 << 30;
 const MEMORY: u32 = 2048;
 const PROCESSORS: u32 = 2;
@@ -80,6 +83,9 @@ impl Cutter {
             wait(&mut guest, "check", |event| matches!(event, Event::Ended { .. }))?;
             wait(&mut guest, "work", |event| matches!(event, Event::Line { text } if text == "work has begun"))?;
             let done = during(&mut guest, after)?;
+            // At any time little is not flushed, for what must last is flushed at once: the cut is aimed at the time between.
+            lossy.cut_at(random.random_range(1..MOST_UNFLUSHED));
+            wait_for(UNFLUSHED, || lossy.is_cut());
             guest.cut();
             let mut kept = StdRng::seed_from_u64(choices);
             let (unflushed, lost) = lossy.power_cut(|| kept.random_bool(keeps))?;

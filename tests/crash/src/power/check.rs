@@ -37,19 +37,26 @@ async fn look(samples: &Samples, daemon: &mut Daemon) -> Result<()> {
         let name = image.repo_tags.first().or(image.repo_digests.first()).context("an image without a name")?;
         let known = samples.passing.iter().find(|(known, _)| known == name);
         ensure!(known.is_none_or(|(_, id)| *id == image.id), "{name} is {}", image.id);
-        let whole = Life::new(&shared, "look", &Plan::look(name)).lead().await;
-        whole.with_context(|| format!("the files of {name}, which is listed"))?;
+        whole(&shared, name).await.with_context(|| format!("the files of {name}, which is listed"))?;
     }
     // What was cut off is no hindrance.
     for name in samples.passing.iter().map(|(name, _)| name.clone()).chain([Samples::base()]) {
         pull(&cri, &name).await.with_context(|| format!("pull {name} after the cut"))?;
-        let whole = Life::new(&shared, "look", &Plan::look(&name)).lead().await;
-        whole.with_context(|| format!("the files of {name}, which was pulled after the cut"))?;
+        whole(&shared, &name).await.with_context(|| format!("the files of {name}, which was pulled after the cut"))?;
     }
     remove_images(&cri).await?;
     let left = block_in_place(|| nothing_left(daemon))?;
     println!("{} images were listed and whole, {pods} pods were removed; {left} rows are the node's own", listed.len());
     Ok(())
+}
+
+/// A container of the image reads its files.
+async fn whole(shared: &Shared, image: &str) -> Result<()> {
+    const NAME: &str = "look";
+    let looked = Life::new(shared, NAME, &Plan::look(image)).lead().await;
+    // No daemon removes logs, and the next one of this name would be told to append.
+    let _ = fs::remove_dir_all(shared.logs.join(NAME));
+    looked
 }
 
 async fn images(cri: &Cri) -> Result<Vec<Image>> {
@@ -84,8 +91,8 @@ fn nothing_left(daemon: &mut Daemon) -> Result<u64> {
     for folder in ["snapshots/overlayfs", "content/blobs/sha256", "content/ingest"] {
         files(&root.join(folder), &mut left)?;
     }
-    // Where the removed wait to be deleted; one that is stopped leaves them to the next one.
-    left.retain(|path| path.file_name().is_none_or(|name| name != ".removed"));
+    // By which the store knows its folder, and where the removed wait: one that is stopped leaves them to the next one.
+    left.retain(|path| path.file_name().is_none_or(|name| name != ".removed" && name != ".wharf-store-id"));
     ensure!(left.is_empty(), "files are left: {left:#?}");
     let rows = rows(&root, &daemon.state())?;
     let own: BTreeMap<_, _> = rows.iter().filter(|(name, _)| is_the_nodes(name)).collect();
@@ -95,8 +102,9 @@ fn nothing_left(daemon: &mut Daemon) -> Result<u64> {
     Ok(own.values().copied().sum())
 }
 
+/// The store's schema and counters, and that there is a namespace for images.
 fn is_the_nodes(table: &str) -> bool {
-    ["image-namespaces"].iter().any(|word| table.ends_with(word))
+    ["t.image-namespaces", "wharf", "wharf.ids"].iter().any(|own| table.rsplit(' ').next() == Some(own))
 }
 
 fn files(folder: &Path, all: &mut Vec<PathBuf>) -> Result<()> {

@@ -27,6 +27,8 @@ pub async fn run(options: DaemonOptions, seed: u64) -> Result<()> {
         tasks.spawn(images(cri.clone(), image.clone(), random));
     }
     let logs = daemon.scratch().join("logs");
+    // Those of the lives before the cut, whose names come again.
+    let _ = std::fs::remove_dir_all(&logs);
     let shared = Arc::new(Shared::new(cri.clone(), logs, daemon.state()));
     tasks.spawn({
         let (shared, random) = (shared.clone(), StdRng::seed_from_u64(seed));

@@ -13,6 +13,9 @@ pub struct Cache {
     size: u64,
     /// The newest bytes of sectors, by number.
     unwritten: BTreeMap<u64, [u8; LENGTH]>,
+    /// With so many sectors that are not flushed the power goes.
+    limit: Option<usize>,
+    gone: bool,
 }
 
 // === impl Cache ===
@@ -21,7 +24,17 @@ impl Cache {
     pub fn new(file: File) -> Result<Self> {
         let size = file.metadata().context("look at the disk")?.len();
         ensure!(size % SECTOR == 0, "the disk has {size} bytes, which is no number of sectors");
-        Ok(Self { file, size, unwritten: BTreeMap::new() })
+        Ok(Self { file, size, unwritten: BTreeMap::new(), limit: None, gone: false })
+    }
+
+    /// The power goes as soon as so many sectors are not flushed.
+    pub fn cut_at(&mut self, unflushed: usize) {
+        self.limit = Some(unflushed);
+    }
+
+    /// Whether it has gone: nothing is to be answered any more.
+    pub fn is_gone(&self) -> bool {
+        self.gone
     }
 
     pub fn size(&self) -> u64 {
@@ -52,6 +65,7 @@ impl Cache {
             newest.copy_from_slice(bytes);
             self.unwritten.insert(sector, newest);
         }
+        self.gone |= self.limit.is_some_and(|limit| self.unwritten.len() >= limit);
     }
 
     /// Writes through: these bytes alone.
@@ -63,11 +77,15 @@ impl Cache {
     }
 
     pub fn flush(&mut self) -> Result<()> {
-        self.power_cut(|| true).map(drop)
+        let limit = self.limit;
+        self.power_cut(|| true)?;
+        self.limit = limit;
+        Ok(())
     }
 
     pub fn power_cut(&mut self, mut keeps: impl FnMut() -> bool) -> Result<(usize, usize)> {
         let unwritten = std::mem::take(&mut self.unwritten);
+        (self.limit, self.gone) = (None, false);
         let (all, mut lost) = (unwritten.len(), 0);
         for (sector, bytes) in unwritten {
             if keeps() {
@@ -119,6 +137,20 @@ mod tests {
         });
         assert_eq!(lost.unwrap(), (3, 1));
         assert_eq!((0..8).map(|n| at(&cache, n)).collect::<Vec<_>>(), [1, 2, 1, 3, 0, 0, 0, 2]);
+    }
+
+    #[test]
+    fn the_power_goes_while_so_much_is_not_flushed() {
+        let mut cache = cache(8);
+        cache.cut_at(3);
+        cache.write(0, &[1; 2 * LENGTH]);
+        cache.flush().unwrap();
+        cache.write(2 * SECTOR, &[1; 2 * LENGTH]);
+        assert!(!cache.is_gone(), "what was flushed is not counted");
+        cache.write(4 * SECTOR, &[1; LENGTH]);
+        assert!(cache.is_gone());
+        assert_eq!(cache.power_cut(|| false).unwrap(), (3, 3));
+        assert!(!cache.is_gone(), "the next machine is served");
     }
 
     #[test]

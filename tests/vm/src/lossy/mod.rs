@@ -62,6 +62,17 @@ impl LossyDisk {
         format!("nbd+unix:///?socket={}", self.socket.display())
     }
 
+    /// The power of the disk is to go as soon as so many sectors are written and not flushed: from then on it answers
+    /// nobody, until [`Self::power_cut`].
+    pub fn cut_at(&self, unflushed: usize) {
+        lock(&self.shared.cache).cut_at(unflushed);
+    }
+
+    /// Whether it has gone.
+    pub fn is_cut(&self) -> bool {
+        lock(&self.shared.cache).is_gone()
+    }
+
     /// The power has gone: of each sector that was not flushed `keeps` says whether it came to be written. Call it when
     /// the machine has ended. How many there were, and how many of them are lost.
     ///

@@ -87,6 +87,9 @@ fn transmit(stream: &mut UnixStream, cache: &Mutex<Cache>) -> Result<()> {
         if kind == WRITE {
             stream.read_exact(&mut bytes)?;
         }
+        if lock(cache).is_gone() {
+            return Ok(());
+        }
         let inside = lock(cache).has(offset, u64::from(length));
         let mut error = 0_u32;
         match kind {
@@ -97,6 +100,10 @@ fn transmit(stream: &mut UnixStream, cache: &Mutex<Cache>) -> Result<()> {
             FLUSH => lock(cache).flush()?,
             DISCONNECT => return Ok(()),
             other => bail!("a request of kind {other}"),
+        }
+        // No answer to what the power went in the middle of.
+        if lock(cache).is_gone() {
+            return Ok(());
         }
         let head = [&REPLY.to_be_bytes()[..], &error.to_be_bytes(), &cookie];
         stream.write_all(&head.concat())?;
