@@ -87,14 +87,13 @@ impl<'a> Cycle<'a> {
         self.folder.disarm()?;
         let mut daemon_died = false;
         if died {
-            // The daemon, its shim, or the shim's helper: only the daemon is missed at once.
-            tokio::time::sleep(POLL).await;
-            daemon_died = self.node.daemon.has_ended();
-            if !daemon_died {
-                self.lost = true;
-            } else {
+            // The daemon, its shim, or the shim's helper.
+            daemon_died = self.node.daemon.pid() == Some(self.folder.who_died()?);
+            if daemon_died {
                 block_in_place(|| self.node.daemon.kill())?;
                 self.node.restart().await?;
+            } else {
+                self.lost = true;
             }
         }
         let answer = call.await.context("a task of this program")?;

@@ -2,6 +2,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
@@ -17,6 +18,8 @@ pub struct Aim {
     pub name: String,
     pub times: u64,
 }
+
+const SAID: Duration = Duration::from_secs(10);
 
 // === impl Folder ===
 
@@ -56,6 +59,18 @@ impl Folder {
     /// Whether somebody has died.
     pub fn somebody_died(&self) -> bool {
         self.path.join("died").exists()
+    }
+
+    /// Which process it was.
+    pub fn who_died(&self) -> Result<u32> {
+        let path = self.path.join("died");
+        let mut said = String::new();
+        // The file is there before its text is.
+        wharf_testkit::wait_for(SAID, || {
+            said = fs::read_to_string(&path).unwrap_or_default();
+            !said.is_empty()
+        });
+        said.parse().with_context(|| format!("read who died: {said:?}"))
     }
 
     /// How often each point was reached since it was armed.
