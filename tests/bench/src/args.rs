@@ -25,6 +25,9 @@ pub struct Arguments {
     /// Write everything to this file, too
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// End with 1 when a promise is broken that SPECIFICATION.md does not call open
+    #[arg(long)]
+    pub judge: bool,
     /// A fifth of the runs: to see that it works
     #[arg(long)]
     pub quick: bool,

@@ -65,6 +65,8 @@ fn run(arguments: &Arguments) -> Result<()> {
     if let Some(path) = &arguments.json {
         fs::write(path, report.json()?).with_context(|| format!("write {}", path.display()))?;
     }
+    let broken = report.broken();
+    anyhow::ensure!(!arguments.judge || broken.is_empty(), "promises are broken: {}", broken.join("; "));
     Ok(())
 }
 

@@ -36,6 +36,11 @@ impl Report {
         self.verdicts = judge(&self.rows);
     }
 
+    /// The promises that this run breaks.
+    pub fn broken(&self) -> Vec<&str> {
+        self.verdicts.iter().filter(|verdict| verdict.breaks()).map(|verdict| verdict.promise.as_str()).collect()
+    }
+
     /// `{machine, versions, rows: [{id, what, unit, of: {subject: {count, median, p90, p99, min}}, ratios}], targets}`;
     /// a ratio is a column's median divided by the first column's.
     pub fn json(&self) -> Result<String> {
@@ -92,6 +97,7 @@ impl fmt::Display for Report {
             let measured = verdict.measured.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"));
             let met = match verdict.met {
                 Some(true) => "met",
+                Some(false) if verdict.target.open => "not met yet",
                 Some(false) => "NOT MET",
                 None => "not measured",
             };

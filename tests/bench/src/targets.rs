@@ -9,6 +9,8 @@ pub struct Target {
     pub number: &'static str,
     pub row: &'static str,
     pub check: Check,
+    /// Promised and not kept yet, as SPECIFICATION.md says too: it is told and breaks nothing.
+    pub open: bool,
 }
 
 /// What the median must be.
@@ -17,6 +19,8 @@ pub struct Target {
 pub enum Check {
     /// Ours, in the row's unit.
     Under(f64),
+    /// Of ours not the median but what 99 of 100 do not exceed.
+    P99Under(f64),
     /// Of a difference that the row has as a column of its own.
     DifferenceUnder(f64),
     /// Each peer's divided by ours.
@@ -37,21 +41,31 @@ pub struct Verdict {
 
 /// All promises that have a row.
 const TARGETS: &[Target] = &[
-    Target { number: "5.1", row: "up", check: Check::Under(20.0) },
-    Target { number: "5.1", row: "up", check: Check::Under(6.0) },
-    Target { number: "5.1", row: "up", check: Check::PeersOverOurs(4.0) },
-    Target { number: "5.2", row: "exec", check: Check::Under(4.0) },
-    Target { number: "5.3", row: "memory-10", check: Check::PeersOverOurs(3.0) },
-    Target { number: "5.3", row: "memory-50", check: Check::Under(90.0) },
-    Target { number: "5.4", row: "plugin-prepare", check: Check::DifferenceUnder(20.0) },
-    Target { number: "5.4", row: "plugin-mounts", check: Check::DifferenceUnder(20.0) },
-    Target { number: "5.4", row: "plugin-remove", check: Check::DifferenceUnder(20.0) },
-    Target { number: "5.5", row: "pull", check: Check::Under(5.0) },
-    Target { number: "5.5", row: "pull-cpu", check: Check::Under(5.0) },
-    Target { number: "5.6", row: "restart", check: Check::Under(200.0) },
-    Target { number: "5.7", row: "lists", check: Check::Under(5.0) },
-    Target { number: "5.8", row: "log", check: Check::PeersUnderOurs(1.0) },
+    kept("5.1", "up", Check::Under(20.0)),
+    Target { number: "5.1", row: "up", check: Check::Under(6.0), open: true },
+    kept("5.1", "up", Check::P99Under(60.0)),
+    kept("5.1", "up", Check::PeersOverOurs(4.0)),
+    kept("5.2", "exec", Check::Under(4.0)),
+    kept("5.3", "memory-1", Check::PeersOverOurs(2.0)),
+    kept("5.3", "memory-10", Check::PeersOverOurs(3.0)),
+    kept("5.3", "memory-50", Check::Under(90.0)),
+    kept("5.3", "memory-100", Check::PeersOverOurs(3.0)),
+    Target { number: "5.4", row: "plugin-prepare", check: Check::DifferenceUnder(20.0), open: true },
+    Target { number: "5.4", row: "plugin-mounts", check: Check::DifferenceUnder(20.0), open: true },
+    Target { number: "5.4", row: "plugin-remove", check: Check::DifferenceUnder(20.0), open: true },
+    kept("5.5", "pull", Check::Under(5.0)),
+    kept("5.5", "pull-cpu", Check::Under(5.0)),
+    kept("5.5", "pull-memory", Check::Under(150.0)),
+    kept("5.6", "restart", Check::Under(200.0)),
+    kept("5.7", "lists", Check::Under(5.0)),
+    kept("5.8", "log", Check::PeersUnderOurs(1.0)),
+    kept("5.9", "up-cpu", Check::PeersOverOurs(3.0)),
+    kept("5.10", "down", Check::PeersOverOurs(2.0)),
 ];
+
+const fn kept(number: &'static str, row: &'static str, check: Check) -> Target {
+    Target { number, row, check, open: false }
+}
 
 /// Holds the rows to the promises.
 pub fn judge(rows: &[Row]) -> Vec<Verdict> {
@@ -62,6 +76,7 @@ fn verdict(target: Target, row: Option<&Row>) -> Verdict {
     let ours = row.and_then(|row| row.of.first()).map(|(_, summary)| summary.median);
     let measured = match target.check {
         Check::Under(_) => ours,
+        Check::P99Under(_) => row.and_then(|row| row.of.first()).map(|(_, summary)| summary.p99),
         Check::DifferenceUnder(_) => {
             row.and_then(|row| row.of.iter().find(|(name, _)| name == "difference")).map(|(_, summary)| summary.median)
         }
@@ -79,6 +94,9 @@ fn verdict(target: Target, row: Option<&Row>) -> Verdict {
             let more = if matches!(target.check, Check::DifferenceUnder(_)) { " more than native" } else { "" };
             (format!("{what}: under {limit} {unit}{more}"), measured.map(|value| value < limit))
         }
+        Check::P99Under(limit) => {
+            (format!("{what}: 99 of 100 under {limit} {unit}"), measured.map(|value| value < limit))
+        }
         Check::PeersOverOurs(factor) => {
             (format!("{what}: under 1/{factor} of the peer's"), measured.map(|value| value > factor))
         }
@@ -87,6 +105,15 @@ fn verdict(target: Target, row: Option<&Row>) -> Verdict {
         }
     };
     Verdict { target, promise, measured, met }
+}
+
+// === impl Verdict ===
+
+impl Verdict {
+    /// Whether a promise is broken that was kept before.
+    pub fn breaks(&self) -> bool {
+        self.met == Some(false) && !self.target.open
+    }
 }
 
 #[cfg(test)]
@@ -109,7 +136,9 @@ mod tests {
             let all = judge(&rows);
             all.iter().filter(|v| (v.target.number, v.target.row) == (number, row)).map(|v| v.met).collect()
         };
-        assert_eq!(met("5.1", "up"), [Some(true), Some(false), Some(false)]);
+        assert_eq!(met("5.1", "up"), [Some(true), Some(false), Some(true), Some(false)]);
+        let broken: Vec<_> = judge(&rows).into_iter().filter(Verdict::breaks).map(|v| v.promise).collect();
+        assert_eq!(broken, ["up: under 1/4 of the peer's"], "and what is not kept yet breaks nothing");
         assert_eq!(met("5.4", "plugin-mounts"), [Some(true)]);
         assert_eq!(met("5.2", "exec"), [None], "what was not measured is not judged");
     }
