@@ -4,6 +4,7 @@
 
 mod containerd;
 mod descriptors;
+mod events;
 mod execs;
 mod life;
 mod refusals;
