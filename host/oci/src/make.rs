@@ -14,7 +14,7 @@ use wharf_cgroups::Cgroup;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_runtime::{
     Container, CreateRequest, Detached, PodNamespaces, ProcessStdio, RootKind, RootMount, assemble_root,
-    create_detached, user_namespace,
+    create_detached, run_poststop, user_namespace,
 };
 
 use crate::{
@@ -70,7 +70,9 @@ pub(crate) fn make(options: &Options, detached: bool, store: &Store, report: &Re
     let terminal = bundle.spec.process().as_ref().and_then(|process| process.terminal()) == Some(true);
     console::check(terminal, options.console_socket.as_deref(), detached)?;
     let folder = store.reserve(&options.id)?;
+    let mut begun = false;
     let made = record(options, &bundle, &folder).and_then(|record| {
+        begun = true;
         let made = fill(options, preserved_fds, &bundle, &folder, record.clone(), report);
         if made.is_err()
             && let Err(left) = cgroup::clear(&record.cgroup)
@@ -84,6 +86,12 @@ pub(crate) fn make(options: &Options, detached: bool, store: &Store, report: &Re
         Err(error) => {
             if let Err(left) = folder.remove() {
                 report.warning(&format!("container {}: something of it is left: {left}", options.id));
+            }
+            // What hooks of its creation have set up is theirs to take down.
+            if begun {
+                for failed in run_poststop(&options.id, &bundle.path, &bundle.spec) {
+                    report.warning(&failed);
+                }
             }
             Err(error)
         }

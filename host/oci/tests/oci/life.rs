@@ -171,3 +171,23 @@ fn a_change_of_the_bundle_after_create_has_no_effect() {
     bench.wait_for_status(&id, "stopped");
     assert_eq!(bench.wrote("c", "out"), "before\n");
 }
+
+#[test]
+fn without_a_pivot_the_node_is_not_seen_either() {
+    let bench = Bench::new();
+    bench.write(&bench.spec(&[
+        "sh",
+        "-c",
+        "echo /*; cut -d' ' -f5 /proc/self/mountinfo; ls /../.. | wc -l; ls / | wc -l",
+    ]));
+    let said = |no_pivot: bool| {
+        let id = bench.id("root");
+        let args = if no_pivot { vec!["run", "--no-pivot", &id] } else { vec!["run", &id] };
+        bench.ok(&args)
+    };
+    let (moved, pivoted) = (said(true), said(false));
+    let own = |name: &str| fs::exists(bench.rootfs().join(name)).unwrap();
+    assert!(pivoted.lines().next().unwrap().split(' ').all(own), "{pivoted}");
+    assert_eq!(moved, pivoted);
+    assert!(!moved.contains(bench.path().to_str().unwrap()), "{moved}");
+}
