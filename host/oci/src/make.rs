@@ -37,6 +37,9 @@ pub(crate) struct Options {
     /// The Unix socket that receives the master of the container's terminal
     #[arg(long, value_name = "SOCKET")]
     pub(crate) console_socket: Option<PathBuf>,
+    /// The Unix socket that receives a pidfd of the container's first process
+    #[arg(long, value_name = "SOCKET")]
+    pidfd_socket: Option<PathBuf>,
     /// The file that the process id is written to
     #[arg(long, value_name = "FILE")]
     pub(crate) pid_file: Option<PathBuf>,
@@ -167,6 +170,9 @@ fn fill(
         if let (Some(terminal), Some(socket)) = (&master, &options.console_socket) {
             console::send(terminal, socket)?;
             master = None;
+        }
+        if let Some(socket) = &options.pidfd_socket {
+            console::send_pidfd(container.pidfd(), socket)?;
         }
         if let Some(path) = &options.pid_file {
             write_pid(path, container.pid())?;

@@ -138,6 +138,18 @@ fn limits_are_set_and_changed() {
     assert_eq!(stats()["data"]["pids"]["limit"], 20);
     bench.ok(&["update", "--pids-limit", "30", &id]);
     assert_eq!(stats()["data"]["pids"]["limit"], 30);
+    let group = std::path::PathBuf::from(format!("/sys/fs/cgroup/cpu/wharf-oci-{id}"));
+    if group.exists() {
+        let args = ["--cpu-quota", "50000", "--cpu-period", "100000", "--cpu-burst", "20000", "--cpu-idle", "1"];
+        bench.ok(&[&["update"], &args[..], &[&id]].concat());
+        for (name, value) in [("cpu.cfs_burst_us", "20000"), ("cpu.idle", "1")] {
+            // Kernels before 5.15 have neither.
+            let seen = fs::read_to_string(group.join(name)).unwrap_or_else(|_| value.into());
+            assert_eq!(seen.trim(), value, "{name}");
+        }
+    }
+    let error = bench.run(&["update", "--l3-cache-schema", "L3:0=f", &id]).failed(1);
+    assert!(error.contains("intelRdt is not supported"), "{error}");
     let file = bench.path().join("limits.json");
     fs::write(&file, json!({ "pids": { "limit": 40 } }).to_string()).unwrap();
     bench.ok(&["update", "--resources", file.to_str().unwrap(), &id]);
