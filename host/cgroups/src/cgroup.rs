@@ -17,6 +17,7 @@ pub struct Cgroup {
 }
 
 /// The directory of a cgroup where one controller lives.
+#[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) dir: PathBuf,
     pub(crate) v2: bool,

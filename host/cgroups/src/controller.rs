@@ -22,6 +22,12 @@ pub enum Controller {
     Pids,
     /// Huge pages.
     Hugetlb,
+    /// Handles and objects of RDMA devices.
+    Rdma,
+    /// A class for network packets; v1 only.
+    NetCls,
+    /// Priorities of network packets by interface; v1 only.
+    NetPrio,
 }
 
 // === impl Controller ===
@@ -39,6 +45,9 @@ impl Controller {
             "blkio" | "io" => Self::Io,
             "pids" => Self::Pids,
             "hugetlb" => Self::Hugetlb,
+            "rdma" => Self::Rdma,
+            "net_cls" => Self::NetCls,
+            "net_prio" => Self::NetPrio,
             _ => return None,
         })
     }
@@ -52,7 +61,8 @@ impl Controller {
             Self::Io => Some("io"),
             Self::Pids => Some("pids"),
             Self::Hugetlb => Some("hugetlb"),
-            Self::Cpuacct | Self::Devices | Self::Freezer => None,
+            Self::Rdma => Some("rdma"),
+            Self::Cpuacct | Self::Devices | Self::Freezer | Self::NetCls | Self::NetPrio => None,
         }
     }
 }
@@ -63,6 +73,8 @@ impl fmt::Display for Controller {
             Self::Cpuacct => "cpuacct",
             Self::Devices => "devices",
             Self::Freezer => "freezer",
+            Self::NetCls => "net_cls",
+            Self::NetPrio => "net_prio",
             other => other.v2_name().unwrap_or("unknown"),
         })
     }

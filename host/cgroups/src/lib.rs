@@ -17,6 +17,7 @@ mod hierarchies;
 mod join;
 mod kill;
 mod limits;
+mod oom;
 mod pressure;
 mod stats;
 
@@ -30,6 +31,7 @@ pub use self::{
     hierarchies::{Hierarchies, Mode},
     join::JoinFiles,
     limits::DeviceFilter,
+    oom::{OomNews, OomSignal, OomWatch},
     pressure::{Pressure, Pressures, Stall},
     stats::{CpuUsage, IoUsage, MemoryUsage, PidsUsage, Stats},
 };

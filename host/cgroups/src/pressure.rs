@@ -104,4 +104,30 @@ mod tests {
         let counted = own.cgroup.unified().is_some_and(|dir| file::try_read(&dir.join("cpu.pressure")).is_ok());
         assert_eq!(pressures.cpu.is_some(), counted);
     }
+
+    #[test]
+    fn processes_that_wait_for_a_processor_are_counted() {
+        let own = Own::new("pressure-cpu");
+        if own.cgroup.pressures().unwrap().cpu.is_none() {
+            eprintln!("skipped: this kernel does not count pressure by cgroup");
+            return;
+        }
+        // More of them than there are processors, so that some wait.
+        let count = std::thread::available_parallelism().unwrap().get() + 1;
+        let busy: Vec<_> = (0..count).map(|_| own.shell(&own.cgroup, "while :; do :; done")).collect();
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        loop {
+            let cpu = own.cgroup.pressures().unwrap().cpu.unwrap();
+            // An average is made every two seconds.
+            if cpu.some.total_us > 100_000 && cpu.some.avg10 > 0.0 {
+                break;
+            }
+            assert!(std::time::Instant::now() < end, "{cpu:?}");
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        for mut child in busy {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
 }

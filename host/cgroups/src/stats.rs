@@ -222,7 +222,7 @@ fn memory_v2(slot: &Slot) -> Result<MemoryUsage> {
 }
 
 /// v1 counts each cgroup alone.
-fn oom_kills_v1(slot: &Slot) -> Result<u64> {
+pub(crate) fn oom_kills_v1(slot: &Slot) -> Result<u64> {
     let mut kills = slot.keyed("memory.oom_control", "oom_kill")?;
     for dir in file::children(&slot.dir)? {
         kills += oom_kills_v1(&Slot { dir, v2: false })?;

@@ -71,15 +71,24 @@ impl Drop for Own {
 /// A cgroup `/c` of a v2 node that is only a folder with these files, for what goes into which file:
 /// this machine's cgroup2 has no controllers.
 pub fn fake_v2(files: &[&str]) -> (tempfile::TempDir, Cgroup) {
-    use crate::Controller::{Cpu, Cpuset, Hugetlb, Io, Memory, Pids};
+    use crate::Controller::{Cpu, Cpuset, Hugetlb, Io, Memory, Pids, Rdma};
+    fake(true, vec![Cpu, Cpuset, Hugetlb, Io, Memory, Pids, Rdma], files)
+}
+
+/// The same of a v1 hierarchy with these controllers, for those that this machine's kernel does not have.
+pub fn fake_v1(controllers: &[crate::Controller], files: &[&str]) -> (tempfile::TempDir, Cgroup) {
+    fake(false, controllers.to_vec(), files)
+}
+
+fn fake(v2: bool, controllers: Vec<crate::Controller>, files: &[&str]) -> (tempfile::TempDir, Cgroup) {
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("c");
     std::fs::create_dir(&dir).unwrap();
     for name in files {
         std::fs::write(dir.join(name), "").unwrap();
     }
-    let controllers = vec![Cpu, Cpuset, Hugetlb, Io, Memory, Pids];
-    let hierarchy = Hierarchy { mount: root.path().to_owned(), v2: true, controllers };
-    let cgroup = Hierarchies::of(Mode::V2, vec![hierarchy]).open("/c").unwrap();
+    let hierarchy = Hierarchy { mount: root.path().to_owned(), v2, controllers };
+    let mode = if v2 { Mode::V2 } else { Mode::V1 };
+    let cgroup = Hierarchies::of(mode, vec![hierarchy]).open("/c").unwrap();
     (root, cgroup)
 }

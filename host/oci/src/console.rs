@@ -2,7 +2,7 @@ use std::{
     io::IoSlice,
     mem::MaybeUninit,
     os::{
-        fd::{AsFd as _, OwnedFd},
+        fd::{AsFd as _, BorrowedFd, OwnedFd},
         unix::net::UnixStream,
     },
     path::Path,
@@ -26,14 +26,23 @@ pub(crate) fn check(terminal: bool, socket: Option<&Path>, detached: bool) -> Re
 
 /// Sends a terminal's master over the socket.
 pub(crate) fn send(master: &OwnedFd, socket: &Path) -> Result<()> {
-    let step = || format!("console socket {}", socket.display());
+    send_named(master.as_fd(), b"/dev/ptmx", socket).step(|| format!("console socket {}", socket.display()))
+}
+
+/// Sends a process's pidfd over the socket.
+pub(crate) fn send_pidfd(pidfd: BorrowedFd<'_>, socket: &Path) -> Result<()> {
+    send_named(pidfd, b"pidfd", socket).step(|| format!("pidfd socket {}", socket.display()))
+}
+
+/// Receivers take the bytes for its name.
+fn send_named(fd: BorrowedFd<'_>, name: &[u8], socket: &Path) -> Result<()> {
+    let step = || "send a descriptor".into();
     let stream = UnixStream::connect(socket).step(step)?;
-    let fds = [master.as_fd()];
+    let fds = [fd];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     control.push(SendAncillaryMessage::ScmRights(&fds));
-    // Receivers take the bytes for its name.
-    sendmsg(&stream, &[IoSlice::new(b"/dev/ptmx")], &mut control, SendFlags::NOSIGNAL)
+    sendmsg(&stream, &[IoSlice::new(name)], &mut control, SendFlags::NOSIGNAL)
         .map_err(std::io::Error::from)
         .step(step)?;
     Ok(())

@@ -1,6 +1,6 @@
 use std::{
     fs, io,
-    os::fd::{AsFd as _, OwnedFd},
+    os::fd::OwnedFd,
     time::{Duration, Instant},
 };
 
@@ -47,16 +47,22 @@ pub(crate) fn send(pidfd: &OwnedFd, signal: Signal) -> Result<()> {
 
 /// Whether the process ends in time.
 pub(crate) fn ends(pidfd: &OwnedFd, patience: Duration) -> Result<bool> {
-    let deadline = Instant::now() + patience;
+    let mut waiting = [PollFd::new(pidfd, PollFlags::IN)];
+    wait_for_any(&mut waiting, Instant::now() + patience)?;
+    Ok(!waiting[0].revents().is_empty())
+}
+
+/// Waits until any of them is ready, or it is time; each says by its `revents` whether it is ready.
+pub(crate) fn wait_for_any(waiting: &mut [PollFd<'_>], until: Instant) -> Result<()> {
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = until.saturating_duration_since(Instant::now());
         let left = Timespec {
             tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(left.subsec_nanos()),
         };
-        match poll(&mut [PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN)], Some(&left)) {
+        match poll(waiting, Some(&left)) {
             Err(Errno::INTR) => {}
-            other => return Ok(other.map_err(io::Error::from).step(|| "wait for its end".into())? > 0),
+            other => return other.map(drop).map_err(io::Error::from).step(|| "wait for a container".into()),
         }
     }
 }

@@ -14,7 +14,7 @@ use wharf_cgroups::Cgroup;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_runtime::{
     Container, CreateRequest, Detached, PodNamespaces, ProcessStdio, RootKind, RootMount, assemble_root,
-    create_detached, user_namespace,
+    create_detached, run_poststop, user_namespace,
 };
 
 use crate::{
@@ -37,6 +37,9 @@ pub(crate) struct Options {
     /// The Unix socket that receives the master of the container's terminal
     #[arg(long, value_name = "SOCKET")]
     pub(crate) console_socket: Option<PathBuf>,
+    /// The Unix socket that receives a pidfd of the container's first process
+    #[arg(long, value_name = "SOCKET")]
+    pidfd_socket: Option<PathBuf>,
     /// The file that the process id is written to
     #[arg(long, value_name = "FILE")]
     pub(crate) pid_file: Option<PathBuf>,
@@ -70,7 +73,9 @@ pub(crate) fn make(options: &Options, detached: bool, store: &Store, report: &Re
     let terminal = bundle.spec.process().as_ref().and_then(|process| process.terminal()) == Some(true);
     console::check(terminal, options.console_socket.as_deref(), detached)?;
     let folder = store.reserve(&options.id)?;
+    let mut begun = false;
     let made = record(options, &bundle, &folder).and_then(|record| {
+        begun = true;
         let made = fill(options, preserved_fds, &bundle, &folder, record.clone(), report);
         if made.is_err()
             && let Err(left) = cgroup::clear(&record.cgroup)
@@ -84,6 +89,12 @@ pub(crate) fn make(options: &Options, detached: bool, store: &Store, report: &Re
         Err(error) => {
             if let Err(left) = folder.remove() {
                 report.warning(&format!("container {}: something of it is left: {left}", options.id));
+            }
+            // What hooks of its creation have set up is theirs to take down.
+            if begun {
+                for failed in run_poststop(&options.id, &bundle.path, &bundle.spec) {
+                    report.warning(&failed);
+                }
             }
             Err(error)
         }
@@ -159,6 +170,9 @@ fn fill(
         if let (Some(terminal), Some(socket)) = (&master, &options.console_socket) {
             console::send(terminal, socket)?;
             master = None;
+        }
+        if let Some(socket) = &options.pidfd_socket {
+            console::send_pidfd(container.pidfd(), socket)?;
         }
         if let Some(path) = &options.pid_file {
             write_pid(path, container.pid())?;

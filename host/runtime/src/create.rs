@@ -23,7 +23,7 @@ use crate::{
     hooks::Hooks,
     namespaces::finish,
     plan::{
-        MountPlan, Namespaces, Prepared, ProcessPlan, c_string, mount_label, personality, plan_devices, plan_folders,
+        MountPlan, Namespaces, Prepared, ProcessPlan, Traits, c_string, mount_label, plan_devices, plan_folders,
         plan_masks, plan_mounts, plan_names, plan_sysctls, program_candidates, program_name, refuse_spec,
     },
     seccomp::Seccomp,
@@ -125,9 +125,9 @@ fn make(request: CreateRequest<'_>, detached: Option<Detached>) -> Result<Contai
     let shared_memory = pod.shared_memory.as_ref().filter(|_| namespaces.is_pods(libc::CLONE_NEWIPC));
     let seccomp = Seccomp::of(spec)?;
     let (hooks, facts) = (Hooks::of(spec)?, Facts::new(id, bundle.to_owned(), spec));
-    let personality = personality(spec)?;
+    let traits = Traits::of(spec)?;
     let seccomp_too = seccomp.as_ref();
-    let plan = ProcessPlan { process, identity: &identity, user, seccomp: seccomp_too, personality, program: None };
+    let plan = ProcessPlan { process, identity: &identity, user, seccomp: seccomp_too, traits: &traits, program: None };
     let kinds = if namespaces.has(libc::CLONE_NEWTIME) { ALL_BUT_USER | libc::CLONE_NEWTIME } else { ALL_BUT_USER };
     let place = place(detached.as_ref().map_or_else(|| bundle.join("rootfs"), |detached| detached.root_at.clone()))?;
     let has = [libc::CLONE_NEWCGROUP, libc::CLONE_NEWNET, libc::CLONE_NEWIPC, libc::CLONE_NEWUTS]
@@ -245,7 +245,7 @@ fn make(request: CreateRequest<'_>, detached: Option<Detached>) -> Result<Contai
             program: name,
             late: program.late(),
             seccomp,
-            personality,
+            traits,
             kinds,
             user: process.user().clone(),
             identity,

@@ -68,8 +68,7 @@ pub(crate) fn exec_program(
     let identity = inside.identify(process)?;
     let user = container.user_namespace.as_deref();
     let seccomp = container.seccomp.as_ref();
-    let plan =
-        ProcessPlan { process, identity: &identity, user, seccomp, personality: container.personality, program: path };
+    let plan = ProcessPlan { process, identity: &identity, user, seccomp, traits: &container.traits, program: path };
     let affinity = exec_affinity(process)?;
 
     let mut terminal = None;

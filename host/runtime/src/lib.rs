@@ -51,6 +51,6 @@ pub use self::{
     root::{Root, RootKind, RootMount, assemble_idmapped_root, assemble_root},
     shared_memory::SharedMemory,
     stdio::{ProcessStdio, TerminalSize},
-    supported::{capability_names, mount_options, possible_capabilities},
+    supported::{capability_names, mount_options, possible_capabilities, probe_seccomp_flags, seccomp_flags},
     user_namespace::{IdMapping, IdMappings, UserNamespace, user_namespace},
 };

@@ -13,6 +13,7 @@ use wharf_runtime::CgroupJoin;
 
 use crate::{
     engine::{Engine, Executed},
+    oom::Told,
     process::Process,
 };
 
@@ -25,6 +26,8 @@ pub struct Container {
     pub own_pids: bool,
     pub init: Arc<Process>,
     pub runtime: Arc<Engine>,
+    /// What the daemon knows of its want of memory.
+    pub oom: Told,
     /// One change of its life at a time: start, pause, update, delete.
     pub life: tokio::sync::Mutex<()>,
     paused: AtomicBool,
@@ -60,6 +63,7 @@ impl Container {
             own_pids: parts.own_pids,
             init: parts.init,
             runtime: Arc::new(parts.runtime),
+            oom: Told::default(),
             life: tokio::sync::Mutex::default(),
             paused: AtomicBool::new(false),
             execs: Mutex::default(),

@@ -5,11 +5,7 @@ use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
 use tokio::io::{Interest, unix::AsyncFd};
 use wharf_crash_points::point;
 use wharf_error::{Result, ResultExt as _};
-use wharf_shim_api::{
-    ExitRecord, TaskEvent,
-    events::{TaskExit, TaskOOM},
-    timestamp,
-};
+use wharf_shim_api::{ExitRecord, TaskEvent, events::TaskExit, timestamp};
 
 use crate::{
     container::Container,
@@ -80,14 +76,12 @@ async fn report(shim: &Arc<Shim>, container: &Arc<Container>, process: &Arc<Proc
     shim.logs.drain(process.owner).await;
     shim.logs.finish(process.owner);
     point!("shim.exit.drained");
-    let oom = is_init && record(container, exit).await;
+    let kills = if is_init { record(container, exit).await } else { 0 };
     point!("shim.exit.recorded");
-    tracing::info!(container = container.id, exec = process.exec_id, code = exit.code, oom, "exited");
+    tracing::info!(container = container.id, exec = process.exec_id, code = exit.code, oom = kills > 0, "exited");
+    container.oom.tell(shim, &container.id, kills);
     process.set_stage(Stage::Exited(exit));
     drop(started);
-    if oom {
-        shim.events.publish(&TaskEvent::Oom(TaskOOM { container_id: container.id.clone(), ..TaskOOM::default() }));
-    }
     let id = if is_init { &container.id } else { &process.exec_id };
     shim.events.publish(&TaskEvent::Exit(TaskExit {
         container_id: container.id.clone(),
@@ -113,20 +107,21 @@ async fn deliver_output(process: &Process) {
     }
 }
 
-/// Writes how the container ended where a later daemon finds it; whether the kernel ran out of memory.
-async fn record(container: &Arc<Container>, exit: Exit) -> bool {
+/// Writes how the container ended where a later daemon finds it; how many processes the kernel has killed for want of
+/// memory.
+async fn record(container: &Arc<Container>, exit: Exit) -> u64 {
     let container = container.clone();
     let written = blocking(move || {
         let kills = container.cgroup.oom_kills();
         if let Err(error) = &kills {
             tracing::warn!(container = container.id, %error, "whether memory ran out is not known");
         }
-        let oom = kills.is_ok_and(|kills| kills > 0);
-        let record = ExitRecord { exit_code: exit.code, exited_at_ns: exit.at_nanos, oom };
+        let kills = kills.unwrap_or_default();
+        let record = ExitRecord { exit_code: exit.code, exited_at_ns: exit.at_nanos, oom: kills > 0 };
         if let Err(error) = record.write(&container.bundle) {
             tracing::error!(container = container.id, %error, "the exit is known to this shim alone");
         }
-        Ok(oom)
+        Ok(kills)
     });
     written.await.unwrap_or_default()
 }

@@ -17,6 +17,7 @@ mod limits;
 mod logging;
 mod logs;
 mod memory;
+mod oom;
 mod operation;
 mod process;
 mod reaper;

@@ -37,6 +37,30 @@ async fn a_container_out_of_memory_is_known_as_such() {
 }
 
 #[tokio::test]
+async fn a_child_out_of_memory_is_told_while_its_container_lives_and_once() {
+    let mut pod = Pod::ready("oom-child").await;
+    let script = "while [ ! -e /go ]; do sleep 0.1; done; tail -c 200000000 /dev/zero; echo lives; \
+                  while [ ! -e /end ]; do sleep 0.1; done; exit 5";
+    let mut container = Container::sh("shell", script);
+    container.resources = json!({ "memory": { "limit": 16 << 20, "swap": 16 << 20 } });
+    let pid = pod.run(&container).await;
+    let inside = |name: &str| fs::write(format!("/proc/{pid}/root/{name}"), "").unwrap();
+    assert!(matches!(pod.next_event().await, TaskEvent::Create(_)));
+    assert!(matches!(pod.next_event().await, TaskEvent::Start(_)));
+    inside("go");
+    let told = pod.next_event().await;
+    assert!(matches!(&told, TaskEvent::Oom(e) if e.container_id == "shell"), "{told:?}");
+    eventually("the shell lives", || pod.log("shell").iter().any(|line| line.ends_with(" lives")));
+    assert_eq!(pod.state("shell", "").await.unwrap().status.unwrap(), Status::RUNNING);
+    inside("end");
+    assert_eq!(pod.wait("shell", "").await, 5);
+    let told = pod.next_event().await;
+    assert!(matches!(&told, TaskEvent::Exit(e) if e.exit_status == 5), "told again: {told:?}");
+    assert!(pod.exit_record("shell").unwrap().oom);
+    pod.finish().await;
+}
+
+#[tokio::test]
 async fn a_limit_can_be_changed() {
     let pod = Pod::ready("update").await;
     let mut container = Container::sh("web", "sleep 600");

@@ -6,7 +6,9 @@ mod devices;
 mod hugetlb;
 mod io;
 mod memory;
+mod network;
 mod pids;
+mod rdma;
 mod unified;
 
 pub use self::device_filter::DeviceFilter;
@@ -41,6 +43,12 @@ impl Cgroup {
             if let Some(limits) = resources.hugepage_limits() {
                 hugetlb::apply(self, limits, &mut warnings)?;
             }
+            if let Some(network) = resources.network() {
+                network::apply(self, network, &mut warnings)?;
+            }
+            if let Some(limits) = resources.rdma() {
+                rdma::apply(self, limits, &mut warnings)?;
+            }
             if let Some(rules) = resources.devices() {
                 devices::apply(self, rules, &mut warnings)?;
             }
@@ -50,16 +58,6 @@ impl Cgroup {
             Ok(())
         };
         set().step(|| format!("cgroup {}: set limits", self.path()))?;
-        if resources
-            .network()
-            .as_ref()
-            .is_some_and(|n| n.class_id().is_some_and(|id| id != 0) || n.priorities().is_some())
-        {
-            warnings.push("network class and priorities are not set: no net_cls and net_prio support".into());
-        }
-        if resources.rdma().as_ref().is_some_and(|rdma| !rdma.is_empty()) {
-            warnings.push("rdma limits are not set: no rdma support".into());
-        }
         Ok(warnings)
     }
 }

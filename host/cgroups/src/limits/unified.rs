@@ -52,6 +52,20 @@ mod tests {
     }
 
     #[test]
+    fn the_kernel_of_v2_takes_them() {
+        let own = Own::new("unified-v2");
+        if own.cgroup.mode() != crate::Mode::V2 {
+            eprintln!("skipped: this node has no cgroup v2 alone");
+            return;
+        }
+        assert!(own.cgroup.apply(&unified("memory.high", "33554432")).unwrap().is_empty());
+        let slot = own.cgroup.slot(crate::Controller::Memory).unwrap();
+        assert_eq!(slot.number("memory.high").unwrap(), 33_554_432);
+        let error = own.cgroup.apply(&unified("memory.high", "much")).unwrap_err();
+        assert_eq!(error.kind(), Kind::InvalidArgument, "{error}");
+    }
+
+    #[test]
     fn on_v1_a_hard_limit_is_an_error_and_another_a_warning() {
         let own = Own::new("unified");
         if own.cgroup.mode() == crate::Mode::V2 {

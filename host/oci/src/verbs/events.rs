@@ -1,15 +1,17 @@
 use std::{
     io::Write as _,
+    os::fd::OwnedFd,
     time::{Duration, Instant},
 };
 
+use rustix::event::{PollFd, PollFlags};
 use serde_json::{Value, json};
-use wharf_cgroups::Stats;
+use wharf_cgroups::{Cgroup, OomSignal, OomWatch, Stats};
 use wharf_error::{Error, Result, ResultExt as _};
 
 use crate::{
     cgroup,
-    init::ends,
+    init::wait_for_any,
     status::{Status, look},
     store::Store,
 };
@@ -26,7 +28,8 @@ pub(crate) struct Flags {
     id: String,
 }
 
-/// Prints what the container uses, an object a line as runc does, once or until it ends.
+/// Prints what the container uses, an object a line as runc does, once or until it ends; and, until then, each time that
+/// memory runs out.
 pub(crate) fn run(flags: &Flags, store: &Store) -> Result<u8> {
     let interval = duration(&flags.interval)?;
     let (folder, record) = store.container(&flags.id)?;
@@ -35,18 +38,74 @@ pub(crate) fn run(flags: &Flags, store: &Store) -> Result<u8> {
         return Err(found.status.refuses(&flags.id, "read statistics of"));
     };
     let group = cgroup::open(&record.cgroup)?;
+    let mut memory = if flags.stats { None } else { Memory::watch(&group)? };
+    let mut next = Instant::now();
     loop {
-        let next = Instant::now() + interval;
-        let stats = group.stats().step(|| format!("container {}", flags.id))?;
-        let line = json!({ "type": "stats", "id": flags.id, "data": data(&stats) });
-        // Who does not listen any more wants no more.
-        if writeln!(std::io::stdout(), "{line}").is_err() || flags.stats {
-            return Ok(0);
+        if Instant::now() >= next {
+            next = Instant::now() + interval;
+            let stats = group.stats().step(|| format!("container {}", flags.id))?;
+            if !print(&json!({ "type": "stats", "id": flags.id, "data": data(&stats) })) || flags.stats {
+                return Ok(0);
+            }
         }
-        if ends(&init, next.saturating_duration_since(Instant::now()))? {
+        let ended = wait(&init, memory.as_ref(), next)?;
+        // Also at its end: what killed its first process is news.
+        if let Some(watched) = &mut memory {
+            match watched.ran_out()? {
+                Some(true) if !print(&json!({ "type": "oom", "id": flags.id })) => return Ok(0),
+                Some(_) => {}
+                None => memory = None,
+            }
+        }
+        if ended {
             return Ok(0);
         }
     }
+}
+
+/// The container's want of memory since these events began.
+struct Memory {
+    watch: OomWatch,
+    told: u64,
+    again: Option<Instant>,
+}
+
+impl Memory {
+    /// `None` where memory is not controlled.
+    fn watch(group: &Cgroup) -> Result<Option<Self>> {
+        let Some(watch) = group.watch_oom()? else { return Ok(None) };
+        Ok(Some(Self { watch, told: group.oom_kills()?, again: None }))
+    }
+
+    /// Whether there is something to tell; `None` once the cgroup is gone.
+    fn ran_out(&mut self) -> Result<Option<bool>> {
+        let Some(news) = self.watch.look()? else { return Ok(None) };
+        let more = news.kills > self.told || news.stalled;
+        self.told = news.kills;
+        self.again = news.again.map(|pause| Instant::now() + pause);
+        Ok(Some(more))
+    }
+}
+
+/// Waits for the process, for a word about memory, or until it is time. Whether the process has ended.
+fn wait(init: &OwnedFd, memory: Option<&Memory>, next: Instant) -> Result<bool> {
+    let mut waiting = vec![PollFd::new(init, PollFlags::IN)];
+    let mut until = next;
+    if let Some(memory) = memory {
+        let flags = match memory.watch.signal() {
+            OomSignal::Readable => PollFlags::IN,
+            OomSignal::Priority => PollFlags::PRI,
+        };
+        waiting.push(PollFd::new(&memory.watch, flags));
+        until = memory.again.map_or(next, |again| again.min(next));
+    }
+    wait_for_any(&mut waiting, until)?;
+    Ok(!waiting[0].revents().is_empty())
+}
+
+/// False when nobody listens any more.
+fn print(line: &Value) -> bool {
+    writeln!(std::io::stdout(), "{line}").is_ok()
 }
 
 fn data(stats: &Stats) -> Value {

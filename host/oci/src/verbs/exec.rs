@@ -40,6 +40,9 @@ pub(crate) struct Flags {
     /// Return when it is started
     #[arg(short, long)]
     detach: bool,
+    /// The Unix socket that receives a pidfd of the process
+    #[arg(long, value_name = "SOCKET")]
+    pidfd_socket: Option<PathBuf>,
     /// The file that the process id is written to
     #[arg(long, value_name = "FILE")]
     pid_file: Option<PathBuf>,
@@ -125,6 +128,9 @@ fn exec(flags: Flags, store: &Store, report: &Report) -> Result<u8> {
         if let (Some(terminal), Some(socket)) = (&master, &flags.console_socket) {
             console::send(terminal, socket)?;
             master = None;
+        }
+        if let Some(socket) = &flags.pidfd_socket {
+            console::send_pidfd(running.pidfd(), socket)?;
         }
         flags.pid_file.as_ref().map_or(Ok(()), |path| write_pid(path, running.pid()))
     })();

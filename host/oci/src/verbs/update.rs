@@ -26,6 +26,12 @@ pub(crate) struct Flags {
     /// CPU time in a period, µs
     #[arg(long)]
     cpu_quota: Option<i64>,
+    /// CPU time that may be saved up beyond the quota, µs
+    #[arg(long)]
+    cpu_burst: Option<u64>,
+    /// Run only when others are idle: 1, or 0
+    #[arg(long)]
+    cpu_idle: Option<i64>,
     /// Share of CPU time
     #[arg(long)]
     cpu_share: Option<u64>,
@@ -41,6 +47,12 @@ pub(crate) struct Flags {
     /// Memory nodes
     #[arg(long)]
     cpuset_mems: Option<String>,
+    /// Not supported: no classes of resctrl are made
+    #[arg(long, value_name = "SCHEMA")]
+    l3_cache_schema: Option<String>,
+    /// Not supported: no classes of resctrl are made
+    #[arg(long, value_name = "SCHEMA")]
+    mem_bw_schema: Option<String>,
     /// Memory, bytes
     #[arg(long)]
     memory: Option<i64>,
@@ -59,6 +71,12 @@ pub(crate) struct Flags {
 
 pub(crate) fn run(flags: &Flags, store: &Store, report: &Report) -> Result<u8> {
     let step = || format!("container {}", flags.id);
+    for (flag, given) in [("--l3-cache-schema", &flags.l3_cache_schema), ("--mem-bw-schema", &flags.mem_bw_schema)] {
+        if given.is_some() {
+            return Err(Error::new(Kind::Unsupported, format!("{flag}: linux.intelRdt is not supported"))
+                .hint("make a class in /sys/fs/resctrl and put the container's processes into its tasks"));
+        }
+    }
     let resources = match &flags.resources {
         Some(source) => read(source)?,
         None => flags.resources()?,
@@ -105,6 +123,8 @@ impl Flags {
             &[
                 ("period", self.cpu_period.map(Value::from)),
                 ("quota", self.cpu_quota.map(Value::from)),
+                ("burst", self.cpu_burst.map(Value::from)),
+                ("idle", self.cpu_idle.map(Value::from)),
                 ("shares", self.cpu_share.map(Value::from)),
                 ("realtimePeriod", self.cpu_rt_period.map(Value::from)),
                 ("realtimeRuntime", self.cpu_rt_runtime.map(Value::from)),

@@ -138,6 +138,18 @@ fn limits_are_set_and_changed() {
     assert_eq!(stats()["data"]["pids"]["limit"], 20);
     bench.ok(&["update", "--pids-limit", "30", &id]);
     assert_eq!(stats()["data"]["pids"]["limit"], 30);
+    let group = std::path::PathBuf::from(format!("/sys/fs/cgroup/cpu/wharf-oci-{id}"));
+    if group.exists() {
+        let args = ["--cpu-quota", "50000", "--cpu-period", "100000", "--cpu-burst", "20000", "--cpu-idle", "1"];
+        bench.ok(&[&["update"], &args[..], &[&id]].concat());
+        for (name, value) in [("cpu.cfs_burst_us", "20000"), ("cpu.idle", "1")] {
+            // Kernels before 5.15 have neither.
+            let seen = fs::read_to_string(group.join(name)).unwrap_or_else(|_| value.into());
+            assert_eq!(seen.trim(), value, "{name}");
+        }
+    }
+    let error = bench.run(&["update", "--l3-cache-schema", "L3:0=f", &id]).failed(1);
+    assert!(error.contains("intelRdt is not supported"), "{error}");
     let file = bench.path().join("limits.json");
     fs::write(&file, json!({ "pids": { "limit": 40 } }).to_string()).unwrap();
     bench.ok(&["update", "--resources", file.to_str().unwrap(), &id]);
@@ -170,4 +182,24 @@ fn a_change_of_the_bundle_after_create_has_no_effect() {
     bench.ok(&["start", &id]);
     bench.wait_for_status(&id, "stopped");
     assert_eq!(bench.wrote("c", "out"), "before\n");
+}
+
+#[test]
+fn without_a_pivot_the_node_is_not_seen_either() {
+    let bench = Bench::new();
+    bench.write(&bench.spec(&[
+        "sh",
+        "-c",
+        "echo /*; cut -d' ' -f5 /proc/self/mountinfo; ls /../.. | wc -l; ls / | wc -l",
+    ]));
+    let said = |no_pivot: bool| {
+        let id = bench.id("root");
+        let args = if no_pivot { vec!["run", "--no-pivot", &id] } else { vec!["run", &id] };
+        bench.ok(&args)
+    };
+    let (moved, pivoted) = (said(true), said(false));
+    let own = |name: &str| fs::exists(bench.rootfs().join(name)).unwrap();
+    assert!(pivoted.lines().next().unwrap().split(' ').all(own), "{pivoted}");
+    assert_eq!(moved, pivoted);
+    assert!(!moved.contains(bench.path().to_str().unwrap()), "{moved}");
 }

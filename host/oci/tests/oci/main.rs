@@ -4,8 +4,11 @@
 
 mod containerd;
 mod descriptors;
+mod events;
 mod execs;
+mod hooks;
 mod life;
 mod refusals;
+mod seccomp;
 mod support;
 mod terminals;

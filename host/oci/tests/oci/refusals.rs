@@ -133,6 +133,18 @@ fn features_and_specifications_are_json() {
     assert_eq!(features["ociVersionMin"], "1.0.0");
     assert!(features["mountOptions"].as_array().unwrap().contains(&json!("rbind")));
     assert!(features["linux"]["capabilities"].as_array().unwrap().contains(&json!("CAP_CHOWN")));
+    let linux = &features["linux"];
+    let has = |list: &Value, name: &str| list.as_array().is_some_and(|list| list.contains(&json!(name)));
+    assert!(has(&linux["seccomp"]["actions"], "SCMP_ACT_TRACE"));
+    assert!(has(
+        &linux["seccomp"]["archs"],
+        if cfg!(target_arch = "x86_64") { "SCMP_ARCH_X86" } else { "SCMP_ARCH_ARM" }
+    ));
+    // Older than any kernel that we run on.
+    for flag in ["SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW"] {
+        assert!(has(&linux["seccomp"]["knownFlags"], flag) && has(&linux["seccomp"]["supportedFlags"], flag), "{flag}");
+    }
+    assert!(has(&linux["memoryPolicy"]["modes"], "MPOL_BIND"));
     let error = bench.run(&["spec"]).failed(1);
     assert!(error.contains("File exists"), "a file that is there is left alone: {error}");
     fs::remove_file(bench.bundle().join("config.json")).unwrap();

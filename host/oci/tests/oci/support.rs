@@ -1,12 +1,18 @@
 use std::{
     fs,
-    os::unix::fs::symlink,
+    io::IoSliceMut,
+    mem::MaybeUninit,
+    os::{
+        fd::OwnedFd,
+        unix::{fs::symlink, net::UnixListener},
+    },
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::OnceLock,
     time::Duration,
 };
 
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use serde_json::{Value, json};
 use wharf_testkit::wait_for;
 
@@ -196,6 +202,21 @@ impl From<Output> for Said {
             code: output.status.code().unwrap_or(-1),
         }
     }
+}
+
+/// Takes the descriptor that a command sends, which has this name.
+pub fn receive(listener: &UnixListener, named: &[u8]) -> OwnedFd {
+    let (stream, _) = listener.accept().unwrap();
+    let mut name = [0; 128];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let got = recvmsg(&stream, &mut [IoSliceMut::new(&mut name)], &mut control, RecvFlags::CMSG_CLOEXEC).unwrap();
+    assert_eq!(&name[..got.bytes], named);
+    let fds = control.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+        _ => None,
+    });
+    fds.expect("a descriptor came")
 }
 
 /// The cgroups of all hierarchies whose name contains this.

@@ -1,29 +1,12 @@
 use std::{
     fs::File,
-    io::{IoSliceMut, Read as _, Write as _},
-    mem::MaybeUninit,
-    os::{fd::OwnedFd, unix::net::UnixListener},
+    io::{Read as _, Write as _},
+    os::unix::net::UnixListener,
 };
 
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use serde_json::json;
 
-use crate::support::Bench;
-
-/// Takes the terminal that a command sends.
-fn receive(listener: &UnixListener) -> OwnedFd {
-    let (stream, _) = listener.accept().unwrap();
-    let mut name = [0; 128];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let got = recvmsg(&stream, &mut [IoSliceMut::new(&mut name)], &mut control, RecvFlags::CMSG_CLOEXEC).unwrap();
-    assert_eq!(&name[..got.bytes], b"/dev/ptmx");
-    let fds = control.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
-        _ => None,
-    });
-    fds.expect("a terminal came")
-}
+use crate::support::{Bench, receive};
 
 /// Until its other end is closed, which reads as an error.
 fn read(terminal: &mut File) -> String {
@@ -45,7 +28,7 @@ fn the_master_is_sent_to_the_console_socket() {
     let listener = UnixListener::bind(&socket).unwrap();
     let id = bench.id("tty");
     assert_eq!(bench.with_files(&["create", "--console-socket", socket.to_str().unwrap(), &id], "tty").code, 0);
-    let mut terminal = File::from(receive(&listener));
+    let mut terminal = File::from(receive(&listener, b"/dev/ptmx"));
     bench.ok(&["start", &id]);
     terminal.write_all(b"hello\n").unwrap();
     let text = read(&mut terminal);
@@ -63,7 +46,7 @@ fn an_exec_has_a_terminal_of_its_own() {
     let listener = UnixListener::bind(&socket).unwrap();
     let args = ["exec", "-d", "-t", "--console-socket", socket.to_str().unwrap(), &id, "sh", "-c", "tty; echo done"];
     assert_eq!(bench.with_files(&args, "tty").code, 0);
-    let text = read(&mut File::from(receive(&listener)));
+    let text = read(&mut File::from(receive(&listener, b"/dev/ptmx")));
     assert!(text.contains("/dev/pts/0") && text.contains("done"), "{text}");
     let error = bench.run(&["exec", "-d", "-t", &id, "true"]).failed(255);
     assert!(error.contains("without setting console socket"), "{error}");

@@ -124,6 +124,7 @@ impl Child {
             Op::Affinity(processors) => sys::set_affinity(processors)?,
             Op::Schedule(schedule) => sys::set_schedule(schedule)?,
             Op::IoPriority(priority) => sys::set_io_priority(*priority)?,
+            Op::MemoryPolicy { mode, nodes } => sys::set_memory_policy(*mode, nodes)?,
             Op::Personality(domain) => sys::set_personality(*domain)?,
             Op::Attribute { proc, files, value } => attribute(*proc, files, value)?,
             Op::Credentials(credentials) => credentials::apply(credentials)?,

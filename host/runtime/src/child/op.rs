@@ -95,6 +95,8 @@ pub(crate) enum Op {
     Schedule(Schedule),
     /// How what it reads and writes is scheduled: class and level, as the kernel packs them.
     IoPriority(i32),
+    /// On which nodes its memory lies: mode and flags, and one bit a node.
+    MemoryPolicy { mode: u32, nodes: Vec<u8> },
     /// What kind of system it sees.
     Personality(u32),
     /// Writes a value to the first of these files below a procfs that is there: of the attributes that security modules

@@ -11,6 +11,7 @@ mod image;
 mod labels;
 mod limits;
 mod masks;
+mod memory_policy;
 mod mount_options;
 mod mounts;
 mod namespaces;
@@ -27,6 +28,7 @@ pub(crate) use self::{
     image::{explain_exec, hook_image, program_candidates, program_name},
     labels::mount_label,
     masks::plan_masks,
+    memory_policy::MemoryPolicy,
     mount_options::KNOWN as KNOWN_MOUNT_OPTIONS,
     mounts::{MountPlan, plan_mounts},
 };
@@ -34,7 +36,7 @@ pub(crate) use self::{
     namespaces::{Namespaces, plan_names},
     process::{Prepared, ProcessPlan},
     refuse::{refuse_process, refuse_spec},
-    scheduling::{exec_affinity, personality},
+    scheduling::{Traits, exec_affinity},
     strings::c_string,
     sysctls::plan_sysctls,
 };

@@ -18,7 +18,8 @@ const NODIRATIME: u64 = 0x80;
 const NOSYMFOLLOW: u64 = 0x20_0000;
 
 /// The options that are understood here; what else there is goes to the file system.
-pub(crate) const KNOWN: [&str; 57] = [
+pub(crate) const KNOWN: [&str; 67] = [
+    "acl",
     "async",
     "atime",
     "bind",
@@ -26,13 +27,20 @@ pub(crate) const KNOWN: [&str; 57] = [
     "defaults",
     "dev",
     "diratime",
+    "dirsync",
     "exec",
     "idmap",
+    "iversion",
+    "lazytime",
     "loud",
+    "mand",
+    "noacl",
     "noatime",
     "nodev",
     "nodiratime",
     "noexec",
+    "noiversion",
+    "nolazytime",
     "nomand",
     "norelatime",
     "nostrictatime",
@@ -67,16 +75,21 @@ pub(crate) const KNOWN: [&str; 57] = [
     "runbindable",
     "rw",
     "shared",
+    "silent",
     "slave",
     "strictatime",
     "suid",
     "symfollow",
+    "sync",
     "tmpcopyup",
     "unbindable",
     "_netdev",
     "noauto",
     "nofail",
 ];
+
+/// Flags of file systems, which mount(2) takes with a bind mount, too, and does not heed.
+const OF_FILE_SYSTEMS: [&str; 5] = ["acl", "dirsync", "lazytime", "mand", "sync"];
 
 /// A mount's options, sorted by who takes them.
 #[derive(Debug, Default)]
@@ -116,12 +129,14 @@ pub(super) fn parse(mount: &Mount) -> Result<Options> {
             return Err(Error::new(Kind::Unsupported, format!("mount {at}: option {option} is not supported")));
         }
         // As mount(2) has it: what a file system would take says nothing to a copy of a mount.
-        if options.bind && option.contains('=') {
+        if options.bind && (option.contains('=') || OF_FILE_SYSTEMS.contains(&option.as_str())) {
             continue;
         }
         if options.bind {
             return Err(Error::invalid(format!("mount {at}: a bind mount takes no option {option}")));
         }
+        // The flag's name where it is no option of mount(8)'s.
+        let option = if option == "acl" { "posixacl" } else { option.as_str() };
         options.data.push(match option.split_once('=') {
             Some((key, value)) => (c_string("mount option", key)?, Some(c_string("mount option", value)?)),
             None => (c_string("mount option", option)?, None),
@@ -168,6 +183,9 @@ fn apply(option: &str, options: &mut Options) -> bool {
         "runbindable" => options.propagation = Some((libc::MS_UNBINDABLE, true)),
         // What mount(8) keeps to itself, and the defaults by name.
         "defaults" | "async" | "nomand" | "loud" | "nofail" | "noauto" | "_netdev" => {}
+        // Flags that say what is so anyway, or that fsopen(2) has no word for: how much the kernel logs of the mount, and
+        // a counter that file systems keep or do not.
+        "noacl" | "nolazytime" | "silent" | "iversion" | "noiversion" => {}
         _ => return option.starts_with("x-"),
     }
     true
@@ -226,6 +244,7 @@ mod tests {
     #[test]
     fn what_is_known_is_taken() {
         for option in KNOWN {
+            // As a bind mount, which takes no data.
             let known = parsed(&[option]).map(|options| options.data.is_empty());
             let for_tmpfs = ["copy-up", "tmpcopyup"].contains(&option);
             assert!(known.as_ref().is_ok_and(|known| *known) || for_tmpfs, "{option}: {known:?}");
@@ -238,6 +257,18 @@ mod tests {
         assert!(parsed(&["bind", "mode=755"]).unwrap().data.is_empty(), "ignored, as by mount(2)");
         assert_eq!(parsed(&["bind", "remount"]).unwrap_err().kind(), Kind::Unsupported);
         assert!(parsed(&["bind", "tmpcopyup"]).unwrap_err().to_string().contains("for a tmpfs"));
+    }
+
+    #[test]
+    fn flags_of_a_file_system_are_its_own_and_no_matter_to_a_bind_mount() {
+        let flags = ["sync", "dirsync", "mand", "lazytime", "silent", "iversion", "acl"];
+        for flag in flags {
+            assert!(parsed(&["bind", flag]).unwrap().data.is_empty(), "{flag}");
+        }
+        let mount = serde_json::json!({ "destination": "/data", "type": "tmpfs", "options": flags });
+        let options = parse(&serde_json::from_value(mount).unwrap()).unwrap();
+        let data: Vec<_> = options.data.iter().map(|(key, _)| key.to_str().unwrap()).collect();
+        assert_eq!(data, ["sync", "dirsync", "mand", "lazytime", "posixacl"]);
     }
 
     #[test]

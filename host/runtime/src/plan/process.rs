@@ -12,7 +12,7 @@ use super::{
     image::image,
     labels::plan_labels,
     limits::{plan_limits, plan_raises},
-    scheduling::plan_scheduling,
+    scheduling::{Traits, plan_scheduling},
     strings::inside,
 };
 use crate::{
@@ -41,7 +41,7 @@ pub(crate) struct ProcessPlan<'a> {
     /// The user namespace that `identity` belongs to; none: the caller's.
     pub(crate) user: Option<&'a UserNamespace>,
     pub(crate) seccomp: Option<&'a Seccomp>,
-    pub(crate) personality: Option<u32>,
+    pub(crate) traits: &'a Traits,
     /// What is executed, where that is another than the first argument.
     pub(crate) program: Option<&'a Path>,
 }
@@ -167,9 +167,7 @@ impl ProcessPlan<'_> {
         }
         program.step("umask", Op::Umask(self.process.user().umask().unwrap_or(0o022) & 0o777));
         program.step(&chdir, Op::Directory { path: path.clone(), again: false });
-        if let Some(domain) = self.personality {
-            program.step("linux.personality", Op::Personality(domain));
-        }
+        self.traits.plan(program);
         plan_scheduling(self.process, program)?;
         plan_labels(self.process, program)?;
         // A limit on open files must not be met by what the container never sees, and raising one needs the root.

@@ -13,7 +13,6 @@ pub(crate) fn refuse_spec(spec: &Spec) -> Result<()> {
     if let Some(linux) = spec.linux() {
         asked("linux.netDevices", linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty()))?;
         asked("linux.intelRdt", linux.intel_rdt().is_some())?;
-        asked("linux.memoryPolicy", linux.memory_policy().is_some())?;
     }
     spec.process().as_ref().map_or(Ok(()), refuse_process)
 }
@@ -58,10 +57,6 @@ mod tests {
         let mapping = serde_json::json!([{ "hostID": 1000, "containerID": 0, "size": 1 }]);
         for (json, field) in [
             (serde_json::json!({ "uidMappings": mapping }), "uidMappings"),
-            (
-                serde_json::json!({ "linux": { "memoryPolicy": { "mode": "MPOL_DEFAULT", "nodes": "0" } } }),
-                "linux.memoryPolicy",
-            ),
             (serde_json::json!({ "linux": { "intelRdt": {} } }), "linux.intelRdt"),
             (serde_json::json!({ "linux": { "netDevices": { "eth0": { "name": "x" } } } }), "linux.netDevices"),
             (process("commandLine", "x".into()), "process.commandLine"),

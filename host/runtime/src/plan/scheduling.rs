@@ -3,12 +3,13 @@ use oci_spec::runtime::{
 };
 use wharf_error::{Error, Kind, Result};
 
+use super::MemoryPolicy;
 use crate::{
     child::{Op, Program},
     sys::Schedule,
 };
 
-/// The most processors that a list may speak of: as many as a kernel can be built for.
+/// The most processors, or nodes, that a list may speak of: as many as a kernel can be built for.
 const MOST: usize = 8192;
 
 /// Adds the steps that say how a process and what it reads and writes are scheduled, while it may still raise that.
@@ -43,7 +44,7 @@ pub(crate) fn exec_affinity(process: &Process) -> Result<Affinity> {
     let Some(asked) = process.exec_cpu_affinity() else { return Ok(Affinity { before: None, after: None }) };
     let set = |field: &str, list: &Option<String>| {
         let list = list.as_deref().filter(|list| !list.is_empty());
-        list.map(|list| processors(list).map_err(|why| wrong(field, list, why))).transpose()
+        list.map(|list| set_of(list).map_err(|why| wrong(field, list, why))).transpose()
     };
     let before = set("initial", asked.initial())?;
     let after = set("final", asked.cpu_affinity_final())?;
@@ -51,8 +52,31 @@ pub(crate) fn exec_affinity(process: &Process) -> Result<Affinity> {
     Ok(Affinity { before, after: after.or(all) })
 }
 
-/// The container's personality, for all of its processes.
-pub(crate) fn personality(spec: &Spec) -> Result<Option<u32>> {
+/// What holds for all processes of a container.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Traits {
+    personality: Option<u32>,
+    memory_policy: Option<MemoryPolicy>,
+}
+
+impl Traits {
+    /// Those of a specification.
+    pub(crate) fn of(spec: &Spec) -> Result<Self> {
+        Ok(Self { personality: personality(spec)?, memory_policy: MemoryPolicy::of(spec)? })
+    }
+
+    /// Adds the steps that give them to a process.
+    pub(super) fn plan(&self, program: &mut Program) {
+        if let Some(domain) = self.personality {
+            program.step("linux.personality", Op::Personality(domain));
+        }
+        if let Some(policy) = &self.memory_policy {
+            policy.plan(program);
+        }
+    }
+}
+
+fn personality(spec: &Spec) -> Result<Option<u32>> {
     let asked = spec.linux().as_ref().and_then(|linux| linux.personality().as_ref());
     let Some(asked) = asked else { return Ok(None) };
     if let Some(flag) = asked.flags().iter().flatten().next() {
@@ -100,18 +124,18 @@ fn schedule(asked: &Scheduler) -> Result<Schedule> {
 }
 
 /// `0-3,7` as one bit each.
-fn processors(list: &str) -> Result<Vec<u8>, &'static str> {
+pub(super) fn set_of(list: &str) -> Result<Vec<u8>, &'static str> {
     let mut set = vec![0_u8; MOST / 8];
     for part in list.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let number = |text: &str| text.trim().parse::<usize>().map_err(|_| "it is no list of processors");
+        let number = |text: &str| text.trim().parse::<usize>().map_err(|_| "it is no list of numbers");
         let (first, last) = (number(first)?, number(last)?);
         if first > last || last >= MOST {
             return Err("a range must go up, and end below 8192");
         }
-        for processor in first..=last {
-            if let Some(byte) = set.get_mut(processor / 8) {
-                *byte |= 1 << (processor % 8);
+        for one in first..=last {
+            if let Some(byte) = set.get_mut(one / 8) {
+                *byte |= 1 << (one % 8);
             }
         }
     }
@@ -127,12 +151,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_of_processors_are_sets() {
-        let set = processors("0-3,7, 9").unwrap();
+    fn lists_of_numbers_are_sets() {
+        let set = set_of("0-3,7, 9").unwrap();
         assert_eq!((set[0], set[1]), (0b1000_1111, 0b10));
         assert!(set[2..].iter().all(|byte| *byte == 0));
         for odd in ["", "a", "3-1", "8192", "0-", "-1", "0,,1"] {
-            assert!(processors(odd).is_err(), "{odd:?}");
+            assert!(set_of(odd).is_err(), "{odd:?}");
         }
     }
 }

@@ -12,6 +12,14 @@ pub(crate) fn load_filter(program: &[libc::sock_filter], flags: u64) -> Sys<RawF
     unsafe { call(libc::SYS_seccomp, words) }.map(descriptor)
 }
 
+/// Whether filters may be loaded with these flags: the kernel looks at them before it reads the filter, which is nowhere.
+pub(crate) fn takes_filter_flags(flags: u64) -> bool {
+    let Ok(flags) = usize::try_from(flags) else { return false };
+    // SAFETY: the address is null, which the kernel refuses to read.
+    let refused = unsafe { call(libc::SYS_seccomp, [libc::SECCOMP_SET_MODE_FILTER.word(), flags, 0]) };
+    refused == Err(Errno(libc::EFAULT))
+}
+
 /// pidfd_getfd: a copy of another process's descriptor, close-on-exec.
 pub(crate) fn take_descriptor(pidfd: RawFd, number: RawFd) -> Sys<RawFd> {
     // SAFETY: no memory is involved.

@@ -25,7 +25,7 @@ pub(crate) use std::os::fd::RawFd;
 
 pub(crate) use self::{
     bpf::{attach_device_filter, detach_device_filter, device_filters, load_device_filter, open_program},
-    confinement::{load_filter, take_descriptor},
+    confinement::{load_filter, take_descriptor, takes_filter_flags},
     files::{
         Stat, chown_at, close, close_range, duplicate, enter, exists, file_system, give, make_directory, make_link,
         make_node, may_execute, open_in, read, read_link, replace, set_umask, stat, stat_path, working_directory,
@@ -45,7 +45,7 @@ pub(crate) use self::{
         set_capabilities, set_domain_name, set_effective_user, set_file_user, set_group, set_groups, set_host_name,
         set_signal_mask, set_user,
     },
-    scheduling::{Schedule, set_affinity, set_io_priority, set_personality, set_schedule},
+    scheduling::{Schedule, set_affinity, set_io_priority, set_memory_policy, set_personality, set_schedule},
     terminals::{make_controlling, open_peer, resize, unlock},
 };
 

@@ -33,6 +33,17 @@ pub(crate) fn set_io_priority(priority: i32) -> Sys<()> {
     unsafe { call(libc::SYS_ioprio_set, [PROCESS, 0, priority.word()]) }.map(drop)
 }
 
+/// set_mempolicy of this thread: one bit a node, in words of 64.
+pub(crate) fn set_memory_policy(mode: u32, nodes: &[u8]) -> Sys<()> {
+    // The kernel counts one bit more than it reads, and no nodes are no address.
+    let (set, bits) = match nodes {
+        [] => (0, 0),
+        some => (some.as_ptr().word(), some.len().saturating_mul(8).saturating_add(1)),
+    };
+    // SAFETY: the set is as long as said.
+    unsafe { call(libc::SYS_set_mempolicy, [mode.word(), set, bits]) }.map(drop)
+}
+
 /// personality.
 pub(crate) fn set_personality(domain: u32) -> Sys<()> {
     // SAFETY: no memory is involved.

@@ -75,6 +75,49 @@ fn a_personality_is_all_processes_own() {
     assert!(sandbox.refusal(&spec).to_string().contains("linux.personality.flags \"ADDR_NO_RANDOMIZE\""));
 }
 
+/// The policy in front of each of a process's areas, where the kernel knows nodes.
+fn policies(numa_maps: &str) -> std::collections::BTreeSet<&str> {
+    numa_maps.lines().filter_map(|line| line.split(' ').nth(1)).collect()
+}
+
+#[test]
+fn memory_lies_where_the_policy_says_for_execs_too() {
+    if !fs::exists("/proc/self/numa_maps").unwrap() {
+        eprintln!("skipped: this kernel knows no memory nodes");
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let mut spec = sandbox.spec(&["sleep", "1000"]);
+    for (policy, seen) in [
+        (json!({ "mode": "MPOL_BIND", "nodes": "0", "flags": ["MPOL_F_STATIC_NODES"] }), "bind=static:0"),
+        (json!({ "mode": "MPOL_PREFERRED", "nodes": "0-0" }), "prefer:0"),
+        (json!({ "mode": "MPOL_LOCAL" }), "local"),
+        (json!({ "mode": "MPOL_DEFAULT", "nodes": "" }), "default"),
+    ] {
+        spec["linux"]["memoryPolicy"] = policy;
+        let sleeper = sandbox.sleeper_of(&spec);
+        let own = fs::read_to_string(format!("/proc/{}/numa_maps", sleeper.container.pid())).unwrap();
+        let exec = sleeper.sh("cat /proc/self/numa_maps").ok();
+        assert!(policies(&own).contains(seen) && policies(&exec).contains(seen), "{seen}: {own}\n{exec}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_memory_policy_is_told_by_name() {
+    let sandbox = Sandbox::new();
+    let mut spec = sandbox.spec(&["true"]);
+    for (policy, told) in [
+        (json!({ "mode": "MPOL_BIND", "nodes": "x" }), "it is no list of numbers"),
+        (json!({ "mode": "MPOL_DEFAULT", "nodes": "0" }), "Invalid argument"),
+        (json!({ "mode": "MPOL_BIND" }), "Invalid argument"),
+        (json!({ "mode": "MPOL_INTERLEAVE", "nodes": "900" }), "Invalid argument"),
+    ] {
+        spec["linux"]["memoryPolicy"] = policy.clone();
+        let error = sandbox.refusal(&spec).to_string();
+        assert!(error.contains("linux.memoryPolicy MPOL_") && error.contains(told), "{policy}: {error}");
+    }
+}
+
 fn with_time(sandbox: &Sandbox, offsets: Value) -> Value {
     let mut spec = sandbox.spec(&["sleep", "1000"]);
     push(&mut spec["linux"]["namespaces"], json!({ "type": "time" }));

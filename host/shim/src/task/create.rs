@@ -6,7 +6,7 @@ use std::{
 };
 
 use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType, Spec};
-use wharf_cgroups::Cgroup;
+use wharf_cgroups::{Cgroup, OomWatch};
 use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_runtime::{
@@ -27,6 +27,7 @@ use crate::{
     image_mounts::assemble_all,
     io,
     limits::set_limits,
+    oom,
     operation::blocking,
     process::{Process, StdioNames},
     record::ContainerRecord,
@@ -55,13 +56,16 @@ pub async fn create(shim: Arc<Shim>, request: CreateTaskRequest) -> Result<Creat
     })
     .await?;
     point!("shim.create.made");
-    let Made { parts, mut attached, master, pidfd } = made;
+    let Made { parts, mut attached, master, pidfd, oom } = made;
     let container = Arc::new(Container::new(parts));
     let pid = container.runtime.pid();
     container.init.set_pid(pid);
     let watched = exit::watch(&shim, &container, &container.init, pidfd);
     let connected = master.map_or(Ok(()), |master| attached.connect_terminal(master, container.init.owner, &shim.logs));
     *container.init.attached() = Some(attached);
+    if let Some(oom) = oom {
+        oom::spawn(&shim, &container, oom);
+    }
     place.fill(container.clone());
     if let Err(error) = watched.and(connected) {
         if let Err(left) = remove_container(&shim, &container).await {
@@ -79,6 +83,7 @@ struct Made {
     /// Of a terminal.
     master: Option<OwnedFd>,
     pidfd: OwnedFd,
+    oom: Option<OomWatch>,
 }
 
 fn make(shim: &Shim, request: CreateTaskRequest, namespaces: &PodNamespaces) -> Result<Made> {
@@ -135,6 +140,8 @@ fn in_cgroup(
     if let Some(resources) = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref()) {
         set_limits(&request.id, cgroup, resources)?;
     }
+    // Before there is a process, so that nothing is missed.
+    let oom = oom::watch(&request.id, cgroup);
     let stdio = StdioNames {
         stdin: request.stdin.clone(),
         stdout: request.stdout.clone(),
@@ -202,7 +209,7 @@ fn in_cgroup(
         init: Arc::new(Process::new("", stdio, owner)),
         runtime,
     };
-    Ok(Made { parts, attached, master, pidfd })
+    Ok(Made { parts, attached, master, pidfd, oom })
 }
 
 pub fn read_spec(bundle: &Path) -> Result<Spec> {

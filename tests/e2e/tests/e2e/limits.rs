@@ -49,6 +49,22 @@ fn limits_are_in_the_containers_cgroup() {
 }
 
 #[test]
+fn files_of_cgroup_v2_are_set_as_they_are_given() {
+    if !fs::exists("/sys/fs/cgroup/cgroup.controllers").unwrap() {
+        eprintln!("skipped: this node has no cgroup v2 alone");
+        return;
+    }
+    let Some(node) = Node::start() else { return };
+    let pod = node.pod("unified");
+    let id = node.run_with(&pod, "main", "exec sleep 1000", |c| {
+        c["linux"] = json!({ "resources": { "unified": { "memory.high": "33554432", "memory.oom.group": "1" } } });
+    });
+    let file = |name: &str| cgroup_file(node.pid(&id), "none", name, name).unwrap();
+    assert_eq!((file("memory.high").as_str(), file("memory.oom.group").as_str()), ("33554432", "1"));
+    node.finish();
+}
+
+#[test]
 fn a_container_sees_its_own_cgroup_as_the_root() {
     let Some(node) = Node::start() else { return };
     let pod = node.pod("cgroupns");

@@ -3,7 +3,8 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use wharf_e2e::Node;
+use wharf_api::cri::{ContainerStatsRequest, PsiStats};
+use wharf_e2e::{Cri, Node};
 
 fn number(value: &Value) -> u64 {
     value["value"].as_str().and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("no number: {value}"))
@@ -36,6 +37,34 @@ fn a_container_tells_what_it_uses() {
     node.ok(&["stop", "-t", "0", &idle]);
     let after = node.json(&["stats", "-a", "-s", "1"]);
     assert_eq!(after["stats"].as_array().unwrap().len(), 1, "what has ended uses nothing: {after:#}");
+    node.finish();
+}
+
+#[test]
+fn what_a_container_waits_for_is_told_where_the_kernel_counts_it() {
+    let hierarchy = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
+    if !hierarchy.iter().any(|root| fs::read(format!("{root}/cpu.pressure")).is_ok()) {
+        eprintln!("skipped: this kernel does not count pressure by cgroup");
+        return;
+    }
+    let Some(node) = Node::start() else { return };
+    let cri = Cri::new(&node.daemon.socket());
+    let pod = node.pod("pressure");
+    // Three that want the same processor.
+    let id = node.run_with(&pod, "busy", "while :; do :; done & while :; do :; done & while :; do :; done", |config| {
+        config["linux"]["resources"] = json!({ "cpuset_cpus": "0" });
+    });
+    let mut seen = None;
+    let there = wharf_testkit::wait_for(std::time::Duration::from_secs(60), || {
+        let mut client = cri.runtime();
+        let request = ContainerStatsRequest { container_id: id.clone() };
+        let stats = cri.wait(client.container_stats(request)).unwrap().into_inner().stats.unwrap();
+        let psi = |psi: &Option<PsiStats>| psi.as_ref().and_then(|psi| psi.some);
+        let cpu = psi(&stats.cpu.as_ref().unwrap().psi).unwrap();
+        seen = Some((cpu, psi(&stats.memory.unwrap().psi), psi(&stats.io.unwrap().psi)));
+        cpu.total > 100_000_000 && cpu.avg10 > 0.0
+    });
+    assert!(there && seen.is_some_and(|(_, memory, io)| memory.is_some() && io.is_some()), "{seen:?}");
     node.finish();
 }
 
