@@ -1,8 +1,12 @@
+use std::{os::fd::OwnedFd, time::Duration};
+
+use rustix::process::Signal;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_runtime::{AttachRequest, StartRequest, attach};
 
 use crate::{
     cgroup,
+    init::{ends, send},
     status::{Found, Status, look},
     store::{Folder, Record, Store},
 };
@@ -12,6 +16,10 @@ pub(crate) struct Flags {
     /// The container
     id: String,
 }
+
+/// How long a container that could not be started may take to end by itself, and after it was killed.
+const BY_ITSELF: Duration = Duration::from_millis(500);
+const END: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(flags: &Flags, store: &Store) -> Result<u8> {
     let (folder, record) = store.locked(&flags.id)?;
@@ -39,6 +47,7 @@ pub(crate) fn start(folder: &Folder, record: &Record, found: Found) -> Result<()
         return Err(Error::new(Kind::FailedPrecondition, what));
     };
     let spec = folder.spec().step(step)?;
+    let end = pidfd.try_clone().step(step)?;
     let cgroup = cgroup::open(&record.cgroup).and_then(|group| cgroup::join(&group)).step(step)?;
     let start = StartRequest { connection, cgroup: Some(cgroup), late_steps: record.late_steps.clone() };
     let request = AttachRequest {
@@ -52,5 +61,18 @@ pub(crate) fn start(folder: &Folder, record: &Record, found: Found) -> Result<()
     };
     let started = attach(request)?.start();
     folder.started().step(step)?;
+    if started.is_err() {
+        // The specification's step 6 of a life: it is stopped, and can be deleted when this returns.
+        stop(&end).step(step)?;
+    }
     started
+}
+
+/// It is about to end by itself, or is ended.
+fn stop(init: &OwnedFd) -> Result<()> {
+    if !ends(init, BY_ITSELF)? {
+        send(init, Signal::KILL)?;
+        ends(init, END)?;
+    }
+    Ok(())
 }

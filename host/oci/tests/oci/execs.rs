@@ -23,6 +23,8 @@ fn a_command_runs_inside_and_its_exit_code_comes_out() {
         "/tmp",
         "-e",
         "X=1",
+        "-e",
+        "PATH=/bin:/mine",
         "--user",
         "5:6",
         "-g",
@@ -30,9 +32,10 @@ fn a_command_runs_inside_and_its_exit_code_comes_out() {
         &id,
         "sh",
         "-c",
-        "echo $X; pwd; id -u; id -G",
+        // The container's own PATH is replaced, not hidden behind it.
+        "echo $X; pwd; id -u; id -G; tr '\\0' '\\n' </proc/self/environ | grep ^PATH=",
     ];
-    assert_eq!(bench.ok(&args), "1\n/tmp\n5\n6 7\n");
+    assert_eq!(bench.ok(&args), "1\n/tmp\n5\n6 7\nPATH=/bin:/mine\n");
     let said = bench.run(&[
         "exec",
         "--cap",

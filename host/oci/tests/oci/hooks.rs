@@ -69,7 +69,8 @@ fn a_hook_that_fails_fails_its_command() {
         assert!(error.contains(&format!("hooks.{kind}[0] /bin/false: it exited with 1")), "{error}");
         assert_eq!(bench.wrote(kind, "out"), "", "nothing runs");
         if !at_create {
-            bench.ok(&["delete", "--force", &id]);
+            assert_eq!(bench.state(&id)["status"], "stopped");
+            bench.ok(&["delete", &id]);
         }
         assert_eq!(bench.ok(&["list", "--quiet"]), "", "nothing is left");
         let last = notes(&bench).pop().unwrap();

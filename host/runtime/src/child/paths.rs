@@ -44,6 +44,9 @@ pub(super) fn ensure(root: RawFd, path: &[u8], holder: Holder) -> Result<Held, F
         match sys::open_in(root, path.whole(), libc::O_PATH, resolve) {
             Ok(fd) => return Ok(Held(fd)),
             Err(Errno(libc::ENOENT)) => {}
+            Err(Errno(libc::ELOOP)) if plain => {
+                return Err(Failure::new(libc::ELOOP, "must be mounted on ordinary directory, not by a symbolic link"));
+            }
             Err(errno) => return Err(errno.into()),
         }
         if let Some(made) = make_missing(root, &mut path, holder, resolve)? {

@@ -1,4 +1,4 @@
-use std::{ffi::CString, io, path::Path};
+use std::{collections::HashSet, ffi::CString, io, path::Path};
 
 use oci_spec::runtime::{Hook, Process};
 use wharf_error::{Error, Kind, Result};
@@ -15,7 +15,8 @@ pub(super) fn image(process: &Process, home: &str, program: Option<&Path>) -> Re
     };
     let arguments = args.iter().map(|arg| c_string("argument", arg)).collect::<Result<_>>()?;
     let variables = process.env().as_deref().unwrap_or_default();
-    let mut environment = variables.iter().map(|v| c_string("environment variable", v)).collect::<Result<Vec<_>>>()?;
+    let last = last_of_each(variables);
+    let mut environment = last.iter().map(|v| c_string("environment variable", v)).collect::<Result<Vec<_>>>()?;
     if !variables.iter().any(|variable| variable.starts_with("HOME=")) {
         environment.push(c_string("environment variable", format!("HOME={home}"))?);
     }
@@ -76,6 +77,15 @@ fn failed(text: String) -> Error {
     Error::new(Kind::FailedPrecondition, text)
 }
 
+/// Of variables of one name the last: a program would find the first, and whoever adds one to a list means to set it.
+fn last_of_each(variables: &[String]) -> Vec<&String> {
+    let name = |variable: &str| variable.split_once('=').map_or(variable, |(name, _)| name).to_owned();
+    let mut seen = HashSet::new();
+    let mut last: Vec<_> = variables.iter().rev().filter(|variable| seen.insert(name(variable))).collect();
+    last.reverse();
+    last
+}
+
 /// A name with a slash is a path; any other is looked for in the container's `PATH`, in absolute directories only.
 fn candidates(name: &str, environment: &[String]) -> Result<Vec<CString>> {
     if name.contains('/') {
@@ -93,6 +103,12 @@ mod tests {
     fn process(args: &[&str], env: &[&str]) -> Process {
         let json = serde_json::json!({ "user": { "uid": 0, "gid": 0 }, "cwd": "/", "args": args, "env": env });
         serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn of_variables_of_one_name_the_last_is_set() {
+        let all = ["A=1", "B=2", "A=3", "bare", "A=", "C=x=y"].map(str::to_owned);
+        assert_eq!(last_of_each(&all), ["B=2", "bare", "A=", "C=x=y"]);
     }
 
     #[test]

@@ -23,8 +23,9 @@ pub(crate) fn plan_masks(spec: &Spec, program: &mut Program) -> Result<()> {
     Ok(())
 }
 
-/// Whether what is at a path must be procfs, given that `/proc` is.
+/// Whether what is at a path must be procfs, given that `/proc` is. A relative one is below the root, as runc takes it.
 fn below_proc(path: &str) -> Result<bool> {
-    inside("path to hide", Path::new(path))?;
-    Ok(Path::new(path).starts_with("/proc"))
+    let path = Path::new("/").join(path);
+    inside("path to hide", &path)?;
+    Ok(path.starts_with("/proc"))
 }

@@ -202,10 +202,10 @@ fn attribute(option: &str) -> Option<(u64, u64)> {
         "dev" => (0, NODEV),
         "noexec" => (NOEXEC, 0),
         "exec" => (0, NOEXEC),
-        // Of the times one is valid: it is cleared and set together.
-        "relatime" | "atime" | "nostrictatime" => (RELATIME, ATIME),
+        // Of the times one is valid: it is cleared and set together. Without any the kernel's is `relatime`.
+        "relatime" | "norelatime" | "atime" | "nostrictatime" => (RELATIME, ATIME),
         "noatime" => (NOATIME, ATIME),
-        "strictatime" | "norelatime" => (STRICTATIME, ATIME),
+        "strictatime" => (STRICTATIME, ATIME),
         "nodiratime" => (NODIRATIME, 0),
         "diratime" => (0, NODIRATIME),
         "nosymfollow" => (NOSYMFOLLOW, 0),
