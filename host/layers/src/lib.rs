@@ -17,6 +17,7 @@ mod unpack;
 mod write;
 
 pub use self::{
+    archive::{Member, MemberKind, Members},
     compression::{Compression, decoder},
     failure::{Failure, NeedsParents},
     implied::fix_implied,

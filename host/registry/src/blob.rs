@@ -102,7 +102,13 @@ impl Download {
                 _ if is_part && self.offset == self.end => return Ok(None),
                 Some(source) => source,
                 None if self.offset == self.end => return Ok(None),
-                None => self.connect().await?,
+                None => match self.connect().await {
+                    Ok(source) => source,
+                    Err(error) => {
+                        self.unreached(error).await?;
+                        continue;
+                    }
+                },
             };
             match next_chunk(&source.transport, &mut source.response).await {
                 Ok(Some(chunk)) => {
@@ -146,6 +152,19 @@ impl Download {
             }
             return Ok(());
         }
+        tokio::time::sleep(fallback::pause(config, self.failures)).await;
+        self.failures += 1;
+        Ok(())
+    }
+
+    /// After a break nobody could be reached again: all hosts once more for a while, for a registry that is restarted
+    /// breaks off and then refuses.
+    async fn unreached(&mut self, error: Error) -> Result<()> {
+        let config = self.client.config();
+        if error.kind() != Kind::Unavailable || self.failures >= config.retries {
+            return Err(error);
+        }
+        tracing::debug!(offset = self.offset, "{error}");
         tokio::time::sleep(fallback::pause(config, self.failures)).await;
         self.failures += 1;
         Ok(())

@@ -14,8 +14,8 @@ pub struct ClientConfig {
     /// How long a registry may stay silent: before the head of its answer, and between any two reads of a body.
     pub progress_timeout: Duration,
     /// How often a step is tried again at one host before it counts as failed there: a blob whose connection broke
-    /// (counted anew after each byte that arrived), a connection of the last host that broke off, or its answer like
-    /// 429 or 503.
+    /// (counted anew after each byte that arrived), a connection of the last host that was refused or broke off, or its
+    /// answer like 429 or 503.
     pub retries: u32,
     /// The pause before the first retry; it doubles with each, and is no shorter than the host asks for.
     pub backoff: Duration,

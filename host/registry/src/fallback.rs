@@ -7,7 +7,7 @@ use crate::{ClientConfig, hosts::Endpoint};
 /// Tries the endpoints in order until one answers.
 ///
 /// A mirror that fails is passed over at once; the last host, behind which there is nothing, is asked again after
-/// a pause where its trouble may pass: it is busy, or broke off. The error lists each host and why it failed, with
+/// a pause where its trouble may pass: it is busy, broke off, or is not up at this moment. The error lists each host and why it failed, with
 /// the last one's kind.
 pub(crate) async fn first<'a, T, F, R>(
     config: &ClientConfig,

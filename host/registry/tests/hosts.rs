@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use support::{Fake, OCI_MANIFEST, Reply, blob, client, hosts, manifest, manifest_reply, read_all, reference};
 use wharf_error::Kind;
+use wharf_registry::{Client, ClientConfig};
 
 #[tokio::test]
 async fn a_mirror_is_asked_first_and_told_for_whom() {
@@ -129,24 +130,152 @@ async fn who_wants_to_be_left_alone_for_long_is_not_waited_for() {
     assert!(error.to_string().contains("left alone for 3600 s"), "{error}");
 }
 
-/// A certificate for 127.0.0.1 by an authority of our own: what the server needs, and the authority in PEM.
+/// An authority of our own.
+struct Authority {
+    pem: String,
+    issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut ca = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
+        ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let pem = ca.self_signed(&key).unwrap().pem();
+        Self { pem, issuer: rcgen::Issuer::new(ca, key) }
+    }
+
+    fn signed(&self, name: &str) -> (rcgen::Certificate, rcgen::KeyPair) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let leaf = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &self.issuer).unwrap();
+        (leaf, key)
+    }
+
+    /// A server on 127.0.0.1 with a certificate of this authority; it wants one of `clients`, where that is given.
+    fn server(&self, clients: Option<&Self>) -> Arc<rustls::ServerConfig> {
+        let (leaf, key) = self.signed("127.0.0.1");
+        let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = rustls::ServerConfig::builder_with_provider(provider.clone());
+        let builder = builder.with_safe_default_protocol_versions().unwrap();
+        let builder = match clients {
+            None => builder.with_no_client_auth(),
+            Some(authority) => {
+                use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+                let mut roots = rustls::RootCertStore::empty();
+                roots.add(CertificateDer::from_pem_slice(authority.pem.as_bytes()).unwrap()).unwrap();
+                let verifier =
+                    rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+                builder.with_client_cert_verifier(verifier.unwrap())
+            }
+        };
+        Arc::new(builder.with_single_cert(vec![leaf.der().clone()], key).unwrap())
+    }
+}
+
+/// A certificate for 127.0.0.1: what the server needs, and the authority in PEM.
 fn certificate() -> (Arc<rustls::ServerConfig>, String) {
-    let ca_key = rcgen::KeyPair::generate().unwrap();
-    let mut ca = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
-    ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let ca_cert = ca.self_signed(&ca_key).unwrap();
-    let issuer = rcgen::Issuer::new(ca, ca_key);
-    let key = rcgen::KeyPair::generate().unwrap();
-    let leaf = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
-    let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![leaf.der().clone()], key)
-        .unwrap();
-    (Arc::new(config), ca_cert.pem())
+    let authority = Authority::new();
+    (authority.server(None), authority.pem)
+}
+
+#[tokio::test]
+async fn a_host_that_wants_to_know_its_clients_is_shown_a_certificate() {
+    let (servers, clients) = (Authority::new(), Authority::new());
+    let fake = Fake::start_tls(servers.server(Some(&clients)), |_| manifest_reply()).await;
+    let dir = tempfile::tempdir().unwrap();
+    let client = client(dir.path());
+    let image = reference(&fake.address, "a/b:1");
+    let folder = dir.path().join(&fake.address);
+    let write = |name: &str, text: &str| {
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(name), text).unwrap();
+    };
+    let (certificate, key) = clients.signed("node");
+    let (certificate, key) = (certificate.pem(), key.serialize_pem());
+
+    // Docker's way, a folder of certificates without hosts.toml: nobody is let in without one.
+    write("ca.crt", &servers.pem);
+    assert_eq!(client.resolve(&image, None).await.unwrap_err().kind(), Kind::Unavailable);
+    write("node.cert", &certificate);
+    write("node.key", &key);
+    client.resolve(&image, None).await.unwrap();
+    std::fs::remove_file(folder.join("node.key")).unwrap();
+    write("node.cert", &format!("{certificate}{key}"));
+    client.resolve(&image, None).await.unwrap();
+
+    let of_a_stranger = Authority::new().signed("node");
+    write("other.pem", &format!("{}{}", of_a_stranger.0.pem(), of_a_stranger.1.serialize_pem()));
+    write("certificate.pem", &certificate);
+    write("key.pem", &key);
+    let server = format!("server = 'https://{}'\nca = 'ca.crt'\n", fake.address);
+    for (pairs, good) in [
+        ("[['certificate.pem', 'key.pem']]", true),
+        ("'node.cert'", true),
+        ("['node.cert']", true),
+        ("'other.pem'", false),
+    ] {
+        hosts(dir.path(), &fake.address, &format!("{server}client = {pairs}"));
+        let asked = fake.seen().len();
+        let resolved = client.resolve(&image, None).await;
+        assert_eq!((resolved.is_ok(), fake.seen().len() > asked), (good, good), "{pairs}: {resolved:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_folder_of_all_registries_and_that_of_a_port_are_asked_for_certificates() {
+    let (config, ca) = certificate();
+    let fake = Fake::start_tls(config, |_| manifest_reply()).await;
+    let with_port = format!("{}_", fake.address.replace(':', "_"));
+    for folder in ["_default", &with_port] {
+        let dir = tempfile::tempdir().unwrap();
+        // No `server`: with an authority the registry itself is spoken to by TLS, on loopback too.
+        hosts(dir.path(), folder, "ca = 'ca.pem'");
+        std::fs::write(dir.path().join(folder).join("ca.pem"), &ca).unwrap();
+        client(dir.path()).resolve(&reference(&fake.address, "a/b:1"), None).await.unwrap();
+    }
+    assert_eq!(fake.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn an_authority_without_a_certificate_is_an_error_that_names_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    hosts(dir.path(), "registry.example", "ca = 'empty.pem'");
+    std::fs::write(dir.path().join("registry.example/empty.pem"), "# to come\n").unwrap();
+    let error = client(dir.path()).resolve(&reference("registry.example", "a/b:1"), None).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::FailedPrecondition);
+    let text = error.to_string();
+    assert!(text.contains("empty.pem") && text.contains("no certificate"), "{text}");
+}
+
+#[tokio::test]
+async fn a_host_that_takes_no_connection_is_left_after_its_dial_timeout() {
+    // A listener whose queue is full: who connects now hears nothing.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let full = socket.listen(1).unwrap();
+    let address = full.local_addr().unwrap();
+    let mut queue = Vec::new();
+    while let Ok(connected) =
+        tokio::time::timeout(std::time::Duration::from_secs(1), tokio::net::TcpStream::connect(address)).await
+    {
+        queue.push(connected.unwrap());
+        assert!(queue.len() < 100, "the queue has no end");
+    }
+    let fake = Fake::start(|_| manifest_reply()).await;
+    let dir = tempfile::tempdir().unwrap();
+    hosts(dir.path(), &fake.address, &format!("[host.'http://{address}']\ndial_timeout = '300ms'"));
+    let client = Client::new(ClientConfig {
+        certs_d: dir.path().into(),
+        connect_timeout: std::time::Duration::from_secs(3600),
+        progress_timeout: std::time::Duration::from_secs(3600),
+        ..Default::default()
+    });
+    let client = client.unwrap();
+    let image = reference(&fake.address, "a/b:1");
+    let resolved = tokio::time::timeout(std::time::Duration::from_secs(120), client.resolve(&image, None)).await;
+    resolved.unwrap().unwrap();
+    assert_eq!(fake.seen().len(), 1);
 }
 
 #[tokio::test]

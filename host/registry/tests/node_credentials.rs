@@ -128,3 +128,32 @@ async fn with_helpers_on_the_path() {
     let gone = tokio::time::timeout(Duration::from_millis(300), hanging.credentials("docker.io", "a")).await;
     assert!(gone.is_err());
 }
+
+#[test]
+fn the_file_is_found_without_a_word_of_the_environment() {
+    for (home, config, expected) in
+        [(None, None, None), (Some("/h"), None, Some("/h/.docker")), (Some("/h"), Some("/c"), Some("/c"))]
+    {
+        let mut inner = Command::new(std::env::current_exe().unwrap());
+        inner.args(["--ignored", "--exact", "where_the_file_is_looked_for", "--nocapture"]);
+        for (name, value) in [("HOME", home), ("DOCKER_CONFIG", config)] {
+            match value {
+                Some(value) => inner.env(name, value),
+                None => inner.env_remove(name),
+            };
+        }
+        let inner = inner.output().unwrap();
+        let said = String::from_utf8_lossy(&inner.stdout).into_owned();
+        // The home of whoever runs this test, whatever the environment said.
+        let passwd = Command::new("sh").args(["-c", "getent passwd $(id -u) | cut -d: -f6"]).output().unwrap();
+        let own = format!("{}/.docker", String::from_utf8(passwd.stdout).unwrap().trim());
+        let expected = format!("looked for {}/config.json", expected.unwrap_or(&own));
+        assert!(said.contains(&expected), "{expected:?} is not in {said}");
+    }
+}
+
+#[test]
+#[ignore = "run by the_file_is_found_without_a_word_of_the_environment"]
+fn where_the_file_is_looked_for() {
+    println!("looked for {}", DockerConfig::of_environment().unwrap().path().display());
+}

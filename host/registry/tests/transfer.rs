@@ -4,16 +4,19 @@
 
 mod support;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use futures::StreamExt as _;
 use oci_spec::image::{Descriptor, MediaType};
 use support::{Fake, OCI_MANIFEST, Reply, blob, client, descriptor, hosts, impatient, manifest, read_all, reference};
 use wharf_error::Kind;
-use wharf_registry::{BlobPart, MAX_DOCUMENT, digest_of};
+use wharf_registry::{BlobPart, Client, ClientConfig, MAX_DOCUMENT, digest_of};
 
 fn offset_of(range: Option<&str>) -> usize {
     range.map_or(0, |range| range.trim_start_matches("bytes=").trim_end_matches('-').parse().unwrap())
@@ -43,6 +46,45 @@ async fn a_broken_download_goes_on_where_it_broke() {
         offsets.len() > 4 && offsets.is_sorted(),
         "more breaks than retries, but each time something came: {offsets:?}"
     );
+}
+
+#[tokio::test]
+async fn a_download_outlives_a_restart_of_the_registry() {
+    let (bytes, layer) = blob(200_000);
+    let sent = bytes.clone();
+    let fake = Fake::start(move |_| Reply::ok(sent.clone()).stalled_after(90_000)).await;
+    let address = fake.address.clone();
+    let dir = tempfile::tempdir().unwrap();
+    let client = Client::new(ClientConfig {
+        certs_d: dir.path().into(),
+        backoff: Duration::from_millis(100),
+        ..Default::default()
+    })
+    .unwrap();
+    let mut stream = client.blob(&reference(&address, "a/b:1"), &layer, None).await.unwrap();
+    let mut got = Vec::new();
+    while got.len() < 90_000 {
+        got.extend_from_slice(&stream.next().await.unwrap().unwrap());
+    }
+    drop(fake);
+    let rest = tokio::spawn(async move {
+        while let Some(chunk) = stream.next().await {
+            got.extend_from_slice(&chunk?);
+        }
+        Ok::<_, wharf_error::Error>(got)
+    });
+    // Broken off, and then refused for more than one retry's time.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!rest.is_finished(), "{:?}", rest.await.unwrap().map(|got| got.len()));
+    let sent = bytes.clone();
+    let again = Fake::start_at(&address, move |seen| {
+        let offset = offset_of(seen.header("range"));
+        let range = format!("bytes {offset}-{}/{}", sent.len() - 1, sent.len());
+        Reply::status(206).body(sent[offset..].to_vec()).header("content-range", range)
+    })
+    .await;
+    assert!(rest.await.unwrap().unwrap() == bytes);
+    assert_eq!(offset_of(again.seen()[0].header("range")), 90_000, "nothing is fetched twice");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
-use std::{collections::HashMap, fs::File, path::Path};
+use std::{collections::HashMap, fs::File};
 
-use tar::EntryType;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
+use wharf_layers::{Limits, Member, MemberKind, Members};
 
 /// Where the files of a tar archive begin, so that each can be read when it is wanted.
 pub(super) struct TarIndex {
@@ -17,49 +17,47 @@ enum Place {
     Link(String),
 }
 
-/// More than any archive of images has; a bound on what a hostile one makes us hold.
-const MAX_ENTRIES: usize = 200_000;
 const MAX_LINKS: usize = 8;
+/// Bytes of all names together: a bound on what a hostile archive makes us hold.
+const MAX_NAMES: usize = 64 << 20;
 
 // === impl TarIndex ===
 
 impl TarIndex {
     /// Reads the headers; the files themselves are skipped.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for what is no archive, `Exhausted` for one with more entries or longer names than any
+    /// archive of images has.
     pub fn read(file: &File) -> Result<Self> {
-        let step = || "read the archive's entries".to_owned();
-        let mut archive = tar::Archive::new(file);
+        let limits = Limits { entries: 200_000, ..Limits::default() };
         let mut entries = HashMap::new();
-        for entry in archive.entries_with_seek().step_as(Kind::InvalidArgument, step)? {
-            let entry = entry.step_as(Kind::InvalidArgument, step)?;
-            let Some(name) = entry.path().ok().and_then(|path| normal(&path)) else { continue };
-            let place = match entry.header().entry_type() {
-                EntryType::Regular | EntryType::Continuous => {
-                    Place::File { offset: entry.raw_file_position(), size: entry.size() }
+        let mut held = 0_usize;
+        for member in Members::of(file, &limits)? {
+            let Member { path, kind } = member.step(|| "read the archive's entries".into())?;
+            let Some(name) = std::str::from_utf8(&path).ok().and_then(normal) else { continue };
+            let place = match kind {
+                MemberKind::File { offset, size } => Some(Place::File { offset, size }),
+                MemberKind::Symlink(to) => {
+                    std::str::from_utf8(&to).ok().and_then(|to| relative(&name, to)).map(Place::Link)
                 }
-                EntryType::Symlink => match entry.link_name().ok().flatten() {
-                    Some(target) => match relative(&name, &target) {
-                        Some(target) => Place::Link(target),
-                        None => continue,
-                    },
-                    None => continue,
-                },
-                EntryType::Link => match entry.link_name().ok().flatten().and_then(|target| normal(&target)) {
-                    Some(target) => Place::Link(target),
-                    None => continue,
-                },
-                _ => continue,
+                MemberKind::HardLink(to) => std::str::from_utf8(&to).ok().and_then(normal).map(Place::Link),
+                MemberKind::Other => None,
             };
-            entries.insert(name, place);
-            if entries.len() > MAX_ENTRIES {
-                return Err(Error::invalid(format!("the archive has more than {MAX_ENTRIES} entries")));
+            let Some(place) = place else { continue };
+            held += name.len() + if let Place::Link(target) = &place { target.len() } else { 0 };
+            if held > MAX_NAMES {
+                let text = format!("the names of the archive's entries have more than {MAX_NAMES} bytes");
+                return Err(Error::new(Kind::Exhausted, text));
             }
+            entries.insert(name, place);
         }
         Ok(Self { entries })
     }
 
     /// Offset and size of a file.
     pub fn find(&self, name: &str) -> Option<(u64, u64)> {
-        let mut name = normal(Path::new(name))?;
+        let mut name = normal(name)?;
         for _ in 0..=MAX_LINKS {
             match self.entries.get(&name)? {
                 Place::File { offset, size } => return Some((*offset, *size)),
@@ -71,9 +69,9 @@ impl TarIndex {
 }
 
 /// `./a/../b` as `b`; nothing for what leads out of the archive or is no text.
-fn normal(path: &Path) -> Option<String> {
+fn normal(path: &str) -> Option<String> {
     let mut parts: Vec<&str> = Vec::new();
-    for part in path.to_str()?.split('/') {
+    for part in path.split('/') {
         match part {
             "" | "." => {}
             ".." => drop(parts.pop()?),
@@ -83,14 +81,17 @@ fn normal(path: &Path) -> Option<String> {
     Some(parts.join("/"))
 }
 
-fn relative(link: &str, target: &Path) -> Option<String> {
-    let folder = Path::new(link).parent()?;
-    normal(&folder.join(target.strip_prefix("/").unwrap_or(target)))
+/// An absolute target begins at the link's folder too: the archive has no other root for it.
+fn relative(link: &str, target: &str) -> Option<String> {
+    let folder = link.rsplit_once('/').map_or("", |(folder, _)| folder);
+    normal(&format!("{folder}/{target}"))
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::{Read as _, Write as _};
+
+    use tar::EntryType;
 
     use super::*;
 
@@ -143,6 +144,25 @@ mod tests {
         for name in ["loop", "out", "absent", "../a/layer.tar"] {
             assert_eq!(text(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn names_of_any_size_do_not_fill_the_memory() {
+        for kind in [EntryType::XHeader, EntryType::GNULongName] {
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(kind);
+            header.set_size(64 << 30);
+            header.set_cksum();
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(header.as_bytes()).unwrap();
+            file.set_len(65 << 30).unwrap();
+            assert_eq!(TarIndex::read(&file).err().unwrap().kind(), Kind::Exhausted, "{kind:?}");
+        }
+        let long = "n".repeat(4000);
+        let tar = archive(|builder| (0..17_000).for_each(|n| file(builder, &format!("{n}{long}"), "")));
+        let error = TarIndex::read(&tar).err().unwrap();
+        assert_eq!(error.kind(), Kind::Exhausted);
+        assert!(error.to_string().contains("the names of the archive's entries"), "{error}");
     }
 
     #[test]

@@ -5,12 +5,15 @@
 //! byte in it is then lost), and reads extended headers of any size into memory.
 
 mod header;
+mod members;
 mod pax;
 mod sparse;
 
 use std::io::{self, BufRead, Read};
 
 use wharf_error::{Error, Kind, Result};
+
+pub use self::members::{Member, MemberKind, Members};
 
 use self::{header::Header, pax::Records, sparse::Extent};
 

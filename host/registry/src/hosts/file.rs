@@ -120,14 +120,22 @@ impl HostEntry {
             resolve,
             tls,
             headers: self.headers().map_err(bad)?,
-            dial_timeout: self.dial_timeout.as_deref().map(parse_duration).transpose().map_err(bad)?,
+            dial_timeout: self
+                .dial_timeout
+                .as_deref()
+                .map(parse_duration)
+                .transpose()
+                .map_err(bad)?
+                .filter(|timeout| !timeout.is_zero()),
             is_registry: false,
             ns: None,
         })
     }
 
     fn capabilities(&self) -> Result<(bool, bool), String> {
-        let Some(list) = &self.capabilities else { return Ok((true, true)) };
+        // Not a word of them means all, as in containerd.
+        let Some(list) = self.capabilities.as_ref().filter(|list| !list.is_empty()) else { return Ok((true, true)) };
+        let list: Vec<String> = list.iter().map(|capability| capability.to_lowercase()).collect();
         if let Some(unknown) = list.iter().find(|c| !["pull", "resolve", "push", "referrers"].contains(&c.as_str())) {
             return Err(format!("capability {unknown:?} is none of pull, resolve, push"));
         }
@@ -177,11 +185,14 @@ pub(super) fn parse_url(text: &str, tls: &Tls) -> Result<Url, String> {
     Ok(url)
 }
 
-/// Go's notation for the durations of this file: a number with a unit, or several (`1m30s`).
+/// Go's notation for the durations of this file: a number with a unit, or several (`1m30s`), or 0, which says nothing.
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let bad = || format!("dial_timeout {text:?} is no duration like \"500ms\", \"3s\" or \"1m30s\"");
     let mut total = Duration::ZERO;
-    let mut rest = text;
+    let mut rest = if text == "0" { "0s" } else { text };
+    if rest.is_empty() {
+        return Err(bad());
+    }
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(bad)?;
         let number: f64 = rest[..digits].parse().map_err(|_| bad())?;
@@ -197,7 +208,7 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         total += Duration::try_from_secs_f64(number * unit).map_err(|_| bad())?;
         rest = &rest[unit_end..];
     }
-    if total.is_zero() { Err(bad()) } else { Ok(total) }
+    Ok(total)
 }
 
 #[cfg(test)]
@@ -208,7 +219,8 @@ mod tests {
     fn durations_are_go_s() {
         assert_eq!(parse_duration("1m30s").unwrap(), Duration::from_secs(90));
         assert_eq!(parse_duration("1.5s").unwrap(), Duration::from_millis(1500));
-        for bad in ["", "3", "s", "0s", "-1s", "1 s", "1y"] {
+        assert_eq!((parse_duration("0s").unwrap(), parse_duration("0").unwrap()), (Duration::ZERO, Duration::ZERO));
+        for bad in ["", "3", "s", "-1s", "1 s", "1y"] {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
     }

@@ -3,7 +3,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use wharf_error::{Error, Kind, Result, ResultExt as _};
+use wharf_error::{Result, ResultExt as _};
 
 use super::{
     Endpoint,
@@ -14,12 +14,14 @@ use super::{
 /// The hosts of a registry in the order of trying, the registry itself last. Blocking: reads the disk.
 ///
 /// Of the folders `<host>_<port>_`, `<host>:<port>` and `_default` the first that exists counts. A folder without
-/// hosts.toml may hold `*.crt` (authorities) and pairs of `*.cert` and `*.key`, as Docker has it.
+/// hosts.toml, or with an empty one, may hold `*.crt` (authorities) and pairs of `*.cert` and `*.key`, as Docker has
+/// it; a `*.cert` by itself has its key inside.
 pub(crate) fn load(certs_d: &Path, registry: &str) -> Result<Vec<Endpoint>> {
     let (path, file) = match folder_of(certs_d, registry)? {
         Some(folder) => {
             let path = folder.join("hosts.toml");
             match std::fs::read_to_string(&path) {
+                Ok(text) if text.is_empty() => (path, HostsFile::from_certificates(&folder)?),
                 Ok(text) => (path.clone(), HostsFile::parse(&path, &text)?),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => (path, HostsFile::from_certificates(&folder)?),
                 Err(error) => return Err(error).step(|| format!("{}: read", path.display())),
@@ -90,11 +92,7 @@ impl HostsFile {
         let mut client = Vec::new();
         for certificate in names.iter().filter(|name| name.ends_with(".cert")) {
             let key = format!("{}.key", certificate.trim_end_matches(".cert"));
-            if !names.contains(&key) {
-                let text = format!("{}: {certificate} has no {key} beside it", folder.display());
-                return Err(Error::new(Kind::FailedPrecondition, text));
-            }
-            client.push((certificate.clone(), Some(key)));
+            client.push((certificate.clone(), names.contains(&key).then_some(key)));
         }
         Ok(Self { own: HostEntry::with_certificates(OneOrMany(ca), Pairs(client)), ..Self::default() })
     }
@@ -102,6 +100,8 @@ impl HostsFile {
 
 #[cfg(test)]
 mod tests {
+    use wharf_error::Kind;
+
     use super::*;
 
     fn with(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -176,8 +176,25 @@ mod tests {
         let dir = with(&[("r.example/ca.crt", ""), ("r.example/me.cert", ""), ("r.example/me.key", "")]);
         let host = load(dir.path(), "r.example").unwrap().remove(0);
         assert_eq!((host.tls.ca.len(), host.tls.client.len()), (1, 1));
+        let (certificate, key) = &host.tls.client[0];
+        assert!(certificate.ends_with("r.example/me.cert") && key.as_ref().unwrap().ends_with("r.example/me.key"));
+        // Both in one file; and a hosts.toml without a word is as good as none.
         std::fs::remove_file(dir.path().join("r.example/me.key")).unwrap();
-        assert!(load(dir.path(), "r.example").unwrap_err().to_string().contains("me.key"));
+        std::fs::write(dir.path().join("r.example/hosts.toml"), "").unwrap();
+        let host = load(dir.path(), "r.example").unwrap().remove(0);
+        assert_eq!((host.tls.ca.len(), host.tls.client[0].1.as_ref()), (1, None));
+    }
+
+    #[test]
+    fn what_is_not_said_is_as_with_containerd() {
+        let dir = with(&[
+            ("a.example/hosts.toml", "capabilities = []\ndial_timeout = '0s'"),
+            ("b.example/hosts.toml", "capabilities = ['Pull']"),
+        ]);
+        let all = load(dir.path(), "a.example").unwrap().remove(0);
+        assert!(all.pull && all.resolve && all.dial_timeout.is_none());
+        let pull = load(dir.path(), "b.example").unwrap().remove(0);
+        assert!(pull.pull && !pull.resolve);
     }
 
     #[test]

@@ -54,8 +54,13 @@ fn build(endpoint: &Endpoint, material: &Material, dial: Duration, loopback: boo
     // One cryptography for the process; where something else has installed one already, it is as good.
     PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
     let mut authorities = Vec::new();
-    for bundle in &material.ca {
-        authorities.extend(Certificate::from_pem_bundle(bundle).step(|| "read ca".into())?);
+    for (bundle, path) in material.ca.iter().zip(&endpoint.tls.ca) {
+        let step = || format!("read ca {}", path.display());
+        let certificates = Certificate::from_pem_bundle(bundle).step(step)?;
+        if certificates.is_empty() {
+            return Err(Error::new(Kind::FailedPrecondition, "there is no certificate in it")).step(step);
+        }
+        authorities.extend(certificates);
     }
     let builder = || -> Result<reqwest::ClientBuilder> {
         let mut builder = reqwest::Client::builder()

@@ -154,7 +154,12 @@ impl Reply {
 impl Fake {
     /// Serves plain http on loopback until it is dropped.
     pub async fn start(handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
-        Self::serve(None, handler).await
+        Self::serve("127.0.0.1:0", None, handler).await
+    }
+
+    /// As [`start`](Self::start), where another one was before.
+    pub async fn start_at(address: &str, handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
+        Self::serve(address, None, handler).await
     }
 
     /// Serves https with this certificate.
@@ -162,14 +167,15 @@ impl Fake {
         config: Arc<rustls::ServerConfig>,
         handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        Self::serve(Some(tokio_rustls::TlsAcceptor::from(config)), handler).await
+        Self::serve("127.0.0.1:0", Some(tokio_rustls::TlsAcceptor::from(config)), handler).await
     }
 
     async fn serve(
+        at: &str,
         tls: Option<tokio_rustls::TlsAcceptor>,
         handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind(at).await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (handler, log) = (Arc::new(handler), seen.clone());

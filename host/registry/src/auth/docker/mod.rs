@@ -48,11 +48,12 @@ impl DockerConfig {
         Self { path: path.into(), answers: Arc::default() }
     }
 
-    /// Where Docker would look: `$DOCKER_CONFIG/config.json`, else `~/.docker/config.json`. None without a home.
+    /// Where Docker would look: `$DOCKER_CONFIG/config.json`, else `~/.docker/config.json`. Home is `$HOME`, or without
+    /// it what the passwd database says: systemd starts the services of the system without one. None without a home.
     pub fn of_environment() -> Option<Self> {
         let folder = match std::env::var_os("DOCKER_CONFIG").filter(|folder| !folder.is_empty()) {
             Some(folder) => PathBuf::from(folder),
-            None => Path::new(&std::env::var_os("HOME").filter(|home| !home.is_empty())?).join(".docker"),
+            None => std::env::home_dir().filter(|home| !home.as_os_str().is_empty())?.join(".docker"),
         };
         Some(Self::at(folder.join("config.json")))
     }
