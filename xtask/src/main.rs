@@ -3,6 +3,7 @@
 
 mod bench;
 mod build;
+mod contest;
 mod crash;
 mod critest;
 mod demo;
@@ -66,6 +67,8 @@ enum Task {
     Power(power::Arguments),
     /// Runs OCI's own tests of a runtime against `wharf-oci`, or against another runtime
     OciSuite(oci_suite::Arguments),
+    /// Runs youki's contest, tests of a runtime, against `wharf-oci` and another runtime
+    Contest(contest::Arguments),
     /// Builds the binaries into target/release
     Build,
     /// Installs what building and testing need, and names what it cannot
@@ -82,6 +85,7 @@ fn main() -> ExitCode {
         Task::Crash { arguments } => crash::run(&arguments),
         Task::Power(arguments) => power::run(&arguments),
         Task::OciSuite(arguments) => oci_suite::run(&arguments),
+        Task::Contest(arguments) => contest::run(&arguments),
         Task::Tools => tools::for_tests(),
         Task::Build => tools::wasm_target().and_then(|()| build::binaries()),
     };
