@@ -33,7 +33,7 @@ pub struct Runtime {
 }
 
 /// As runc says it; others look for the line with `spec`.
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\nspec: 1.2.1");
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\nspec: 1.3.0");
 
 #[derive(Args, Debug)]
 pub(crate) struct Global {

@@ -22,6 +22,7 @@ use crate::{
     exec::ALL_BUT_USER,
     hooks::Hooks,
     namespaces::finish,
+    net_devices::NetDevices,
     plan::{
         MountPlan, Namespaces, Prepared, ProcessPlan, Traits, c_string, mount_label, plan_devices, plan_folders,
         plan_masks, plan_mounts, plan_names, plan_sysctls, program_candidates, program_name, refuse_spec,
@@ -124,6 +125,7 @@ fn make(request: CreateRequest<'_>, detached: Option<Detached>) -> Result<Contai
     let namespaces = Namespaces::of(spec, pod)?;
     let shared_memory = pod.shared_memory.as_ref().filter(|_| namespaces.is_pods(libc::CLONE_NEWIPC));
     let seccomp = Seccomp::of(spec)?;
+    let devices = NetDevices::of(spec, namespaces.has(libc::CLONE_NEWNET))?;
     let (hooks, facts) = (Hooks::of(spec)?, Facts::new(id, bundle.to_owned(), spec));
     let traits = Traits::of(spec)?;
     let seccomp_too = seccomp.as_ref();
@@ -181,7 +183,8 @@ fn make(request: CreateRequest<'_>, detached: Option<Detached>) -> Result<Contai
     if spec.root().as_ref().and_then(|root| root.readonly()) == Some(true) {
         inside.step("make the root read-only", Op::ReadonlyRoot);
     }
-    if hooks.at_create() {
+    let before_root = BeforeRoot { devices: &devices, hooks: &hooks, facts: &facts };
+    if before_root.has_any() {
         inside.step("wait for the hooks", Op::Ready);
     }
     let no_pivot = detached.as_ref().is_some_and(|detached| detached.no_pivot);
@@ -212,14 +215,14 @@ fn make(request: CreateRequest<'_>, detached: Option<Detached>) -> Result<Contai
             point!("runtime.create.cloned");
             let child = conduct(&program, born, Goal::Ready, deadline, &name)?;
             let (pid, pidfd) = (child.pid, child.pidfd.try_clone().step(|| "duplicate a pidfd".into())?);
-            past_hooks(&hooks, &facts, (pid, pidfd.as_fd()), child, &program, &name)?
+            before_root.pass((pid, pidfd.as_fd()), child, &program, &name)?
         }
         Some(user) => {
             program.step("wait for the root", Op::Ready);
             program.step("take the mounts for its own", Op::OwnMounts);
             program.append(after);
             let waiting = conduct(&program, spawn(&program, flags, born_in)?, Goal::Ready, deadline, &name)?;
-            match build_for(&waiting, user, inside, cgroup_too, &hooks, &facts) {
+            match build_for(&waiting, user, inside, cgroup_too, &before_root) {
                 Ok((terminal, more)) => {
                     point!("runtime.create.built");
                     let mut child = waiting.go_on(&program, Goal::Ready, Instant::now() + DEADLINE, &name)?;
@@ -262,8 +265,7 @@ fn build_for(
     user: &UserNamespace,
     inside: Program,
     cgroup: Option<CgroupJoin>,
-    hooks: &Hooks,
-    facts: &Facts,
+    before_root: &BeforeRoot<'_>,
 ) -> Result<(Option<OwnedFd>, Vec<String>)> {
     let (uid, gid) = user.root()?;
     let mut program = Program::default();
@@ -279,30 +281,36 @@ fn build_for(
     program.step("end", Op::Exit);
     let builder = conduct(&program, spawn(&program, 0, born_in)?, Goal::Ready, Instant::now() + DEADLINE, "")?;
     let of = (waiting.pid, waiting.pidfd.as_fd());
-    let mut builder = past_hooks(hooks, facts, of, builder, &program, "")?;
+    let mut builder = before_root.pass(of, builder, &program, "")?;
     let made = (builder.terminal.take(), std::mem::take(&mut builder.warnings));
     finish(builder);
     Ok(made)
 }
 
-/// Runs the hooks of the creation while the one that puts the root together waits, and lets that go on to its next wait.
-/// `of` is the container's process.
-fn past_hooks(
-    hooks: &Hooks,
-    facts: &Facts,
-    of: (i32, BorrowedFd<'_>),
-    waiting: Conducted,
-    program: &Program,
-    name: &str,
-) -> Result<Conducted> {
-    if !hooks.at_create() {
-        return Ok(waiting);
+/// What the caller does while the one that puts the root together waits, just before that becomes the container's own.
+struct BeforeRoot<'a> {
+    devices: &'a NetDevices,
+    hooks: &'a Hooks,
+    facts: &'a Facts,
+}
+
+impl BeforeRoot<'_> {
+    fn has_any(&self) -> bool {
+        self.hooks.at_create() || !self.devices.is_empty()
     }
-    if let Err(error) = hooks.create(facts, of.0, of.1) {
-        end(waiting.pidfd.as_fd(), "a process whose hooks failed");
-        return Err(error);
+
+    /// Does it, and lets that one go on to its next wait. `of` is the container's process.
+    fn pass(&self, of: (i32, BorrowedFd<'_>), waiting: Conducted, program: &Program, name: &str) -> Result<Conducted> {
+        if !self.has_any() {
+            return Ok(waiting);
+        }
+        // Hooks find the interfaces where they will be.
+        if let Err(error) = self.devices.move_to(of.0).and_then(|()| self.hooks.create(self.facts, of.0, of.1)) {
+            end(waiting.pidfd.as_fd(), "a process whose interfaces or hooks failed");
+            return Err(error);
+        }
+        waiting.go_on(program, Goal::Ready, Instant::now() + DEADLINE, name)
     }
-    waiting.go_on(program, Goal::Ready, Instant::now() + DEADLINE, name)
 }
 
 /// Both or neither.

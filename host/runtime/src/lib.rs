@@ -17,6 +17,7 @@ mod device_filter;
 mod exec;
 mod hooks;
 mod namespaces;
+mod net_devices;
 mod own_program;
 mod plan;
 mod private_mounts;

@@ -48,7 +48,7 @@ pub(crate) fn run(_flags: &Flags) -> Result<u8> {
     }
     let features = json!({
         "ociVersionMin": "1.0.0",
-        "ociVersionMax": "1.2.1",
+        "ociVersionMax": "1.3.0",
         "hooks": ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"],
         "mountOptions": options,
         "linux": {
@@ -68,7 +68,7 @@ pub(crate) fn run(_flags: &Flags) -> Result<u8> {
             "intelRdt": { "enabled": false },
             "memoryPolicy": { "modes": POLICIES, "flags": POLICY_FLAGS },
             "mountExtensions": { "idmap": { "enabled": true } },
-            "netDevices": { "enabled": false },
+            "netDevices": { "enabled": true },
         },
         "annotations": { "wharf.example/version": env!("CARGO_PKG_VERSION") },
         "potentiallyUnsafeConfigAnnotations": [],

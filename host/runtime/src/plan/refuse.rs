@@ -11,7 +11,6 @@ pub(crate) fn refuse_spec(spec: &Spec) -> Result<()> {
     asked("uidMappings", some_of(spec.uid_mappings()))?;
     asked("gidMappings", some_of(spec.gid_mappings()))?;
     if let Some(linux) = spec.linux() {
-        asked("linux.netDevices", linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty()))?;
         asked("linux.intelRdt", linux.intel_rdt().is_some())?;
     }
     spec.process().as_ref().map_or(Ok(()), refuse_process)
@@ -58,7 +57,6 @@ mod tests {
         for (json, field) in [
             (serde_json::json!({ "uidMappings": mapping }), "uidMappings"),
             (serde_json::json!({ "linux": { "intelRdt": {} } }), "linux.intelRdt"),
-            (serde_json::json!({ "linux": { "netDevices": { "eth0": { "name": "x" } } } }), "linux.netDevices"),
             (process("commandLine", "x".into()), "process.commandLine"),
         ] {
             let refused = refusal(json.clone()).unwrap_or_else(|| panic!("{json} is not refused"));

@@ -13,6 +13,7 @@ mod labels;
 mod life;
 mod mounts;
 mod namespaces;
+mod net_devices;
 mod scheduling;
 mod seccomp;
 mod support;
