@@ -67,6 +67,9 @@ impl Config {
             self.registry.max_concurrent_downloads > 0,
             "registry.max_concurrent_downloads = 0: nothing could be pulled"
         );
+        let (layer, image) = (self.registry.max_layer_bytes, self.registry.max_image_bytes);
+        ensure!(layer > 0, "registry.max_layer_bytes = 0: nothing could be pulled");
+        ensure!(image >= layer, "registry.max_image_bytes = {image}: less than max_layer_bytes, {layer}");
         self.check_runtimes()?;
         let filter: Result<tracing_subscriber::EnvFilter, _> = self.log.level.parse();
         filter.with_context(|| format!("log.level = {:?}", self.log.level))?;
@@ -209,6 +212,19 @@ mod tests {
         }
         let (_dir, file) = written("[network]\nmode = \"loopback\"\nmax_conf = 0\nprefer = \"ipv6\"\n");
         Config::load(&file).unwrap().check().unwrap();
+    }
+
+    #[test]
+    fn an_image_may_have_as_many_bytes_as_a_layer_at_least() {
+        let check = |lines: &str| {
+            let (_dir, file) = written(&format!("[registry]\n{lines}\n"));
+            Config::load(&file).and_then(|config| config.check()).map_err(|error| error.to_string())
+        };
+        check("max_layer_bytes = 1000\nmax_image_bytes = 1000").unwrap();
+        for lines in ["max_layer_bytes = 1000\nmax_image_bytes = 999", "max_layer_bytes = 0", "max_image_bytes = 1000"]
+        {
+            assert!(check(lines).unwrap_err().contains("bytes = "), "{lines}");
+        }
     }
 
     #[test]

@@ -111,6 +111,8 @@ pub(crate) struct Registry {
     pub(crate) abandon_after: u64,
     /// Seconds.
     pub(crate) resume_window: u64,
+    pub(crate) max_layer_bytes: u64,
+    pub(crate) max_image_bytes: u64,
     /// None: where Docker keeps it; empty: nowhere.
     auth_file: Option<PathBuf>,
 }
@@ -262,6 +264,8 @@ impl Default for Registry {
             progress_timeout: 300,
             abandon_after: 10,
             resume_window: 600,
+            max_layer_bytes: 128 << 30,
+            max_image_bytes: 256 << 30,
             auth_file: None,
         }
     }
