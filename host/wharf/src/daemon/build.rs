@@ -49,6 +49,7 @@ impl Parts {
             resume_window: Duration::from_secs(config.registry.resume_window),
             max_layer_bytes: config.registry.max_layer_bytes,
             max_image_bytes: config.registry.max_image_bytes,
+            pinned: config.registry.pinned()?,
             ..ImagesConfig::new(dirs.content.clone())
         };
         let images = Images::open(store.clone(), snapshots.clone(), client, images_config).await;
