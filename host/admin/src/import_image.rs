@@ -4,13 +4,13 @@ use tokio::io::AsyncWriteExt as _;
 use tokio_stream::StreamExt as _;
 use tonic::{Status, Streaming};
 use wharf_cri::to_status;
-use wharf_error::{Error, Result, ResultExt as _};
+use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_images::Images;
 
 use crate::proto::{ImportImageReply, ImportImageRequest, ImportedImage};
 
 /// Spools the archive, for both formats want to be read out of order, then imports it. A stream that breaks off
-/// leaves nothing behind.
+/// leaves nothing behind, and so does a client that goes away while the images are unpacked.
 pub(crate) async fn import(
     images: &Images,
     spool: &Path,
@@ -21,7 +21,9 @@ pub(crate) async fn import(
     };
     let namespace = if first.namespace.is_empty() { "k8s.io".to_owned() } else { first.namespace };
     let name = Some(first.name).filter(|name| !name.is_empty());
-    let spooled = spooled(spool, first.data, &mut archive).await.map_err(|error| to_status(&error))?;
+    let spooled = spooled(spool, first.data, &mut archive, images.max_archive_bytes())
+        .await
+        .map_err(|error| to_status(&error))?;
     let imported = images.import(&namespace, spooled.as_ref(), name.as_deref()).await;
     let imported = imported.map_err(|error| to_status(&error))?;
     let images = imported.into_iter().map(|image| ImportedImage { id: image.id, names: image.names });
@@ -32,13 +34,19 @@ async fn spooled(
     spool: &Path,
     first: Vec<u8>,
     archive: &mut Streaming<ImportImageRequest>,
+    most: u64,
 ) -> Result<tempfile::TempPath> {
     let what = || format!("import image: spool the archive into {}", spool.display());
     let path = tempfile::Builder::new().prefix("import-").tempfile_in(spool).step(what)?.into_temp_path();
     let mut file = tokio::fs::File::create(&path).await.step(what)?;
+    let mut left = most.saturating_sub(first.len() as u64);
     file.write_all(&first).await.step(what)?;
     while let Some(chunk) = archive.next().await {
         let chunk = chunk.step(|| "import image: receive the archive".into())?;
+        left = left.checked_sub(chunk.data.len() as u64).ok_or_else(|| {
+            Error::new(Kind::Exhausted, format!("import image: the archive has more than {most} bytes"))
+                .hint("raise max_image_bytes in [registry] of the configuration")
+        })?;
         file.write_all(&chunk.data).await.step(what)?;
     }
     file.flush().await.step(what)?;

@@ -15,6 +15,11 @@ pub struct ImagesConfig {
     pub abandon_after: Duration,
     /// How long what a failed or abandoned pull had got (committed layers, parts of downloads) is kept for the next try.
     pub resume_window: Duration,
+    /// The most bytes that a layer may have, compressed and uncompressed.
+    pub max_layer_bytes: u64,
+    /// The most bytes that the layers of one image that are not here yet may have together, compressed and
+    /// uncompressed; and those of an archive that is imported.
+    pub max_image_bytes: u64,
     /// Normalised names of images that nothing but their owner's word removes: `registry.example/a/b:tag`.
     pub pinned: BTreeSet<String>,
 }
@@ -33,6 +38,8 @@ impl ImagesConfig {
             max_concurrent_unpacks: 16,
             abandon_after: Duration::from_secs(10),
             resume_window: Duration::from_secs(600),
+            max_layer_bytes: 128 << 30,
+            max_image_bytes: 256 << 30,
             pinned: BTreeSet::new(),
         }
     }

@@ -47,8 +47,9 @@ impl Images {
     /// # Errors
     /// Those of [`Client::resolve`] and [`Client::blob`]; `NotFound` where the image is not for this platform;
     /// `DataLoss` where bytes are not what their digests say; `Unsupported` for what is no container image;
-    /// `Exhausted` for a full disk. After a failure nothing half-made is left; good layers and parts of downloads are
-    /// kept for [a while](ImagesConfig::resume_window), but not where it was room that was lacking.
+    /// `Exhausted` for a full disk, and for more bytes than [`ImagesConfig`] allows. After a failure nothing half-made
+    /// is left; good layers and parts of downloads are kept for [a while](ImagesConfig::resume_window), but not where it
+    /// was room that was lacking.
     pub async fn pull(
         &self,
         namespace: &str,
@@ -61,12 +62,19 @@ impl Images {
 
     /// Takes the images of an OCI layout (a folder or an archive of one) or of a `docker save` archive, plain or
     /// compressed. They are called what the archive calls them; where it holds one image, `name` takes the place of that.
-    /// The work goes on when the caller goes away; either all images are recorded or none.
+    /// Dropping the future ends the work, and what it had written is removed in the background; either all images are
+    /// recorded or none.
     ///
     /// # Errors
-    /// As [`pull`](Self::pull); `InvalidArgument` for what is no such archive, or has no names.
+    /// As [`pull`](Self::pull); `InvalidArgument` for what is no such archive, or has no names; `Exhausted` also for
+    /// more bytes than [`max_image_bytes`](ImagesConfig::max_image_bytes).
     pub async fn import(&self, namespace: &str, path: &Path, name: Option<&str>) -> Result<Vec<Image>> {
         import::run(&self.core, namespace, path, name).await
+    }
+
+    /// The most bytes that an archive may have that is to be imported.
+    pub fn max_archive_bytes(&self) -> u64 {
+        self.core.config.max_image_bytes
     }
 
     /// All images of a namespace.

@@ -69,6 +69,21 @@ async fn on_a_small_disk() {
         assert!(text.contains("No space left") && text.contains(&image.blobs[1].digest), "{text}");
         opened.until_nothing_is_left().await;
     }
+    // The same in an archive, whose layer does not fit, and compressed, so that not even the archive does.
+    let files = tempfile::tempdir().unwrap();
+    let plain = files.path().join("huge.tar");
+    huge.write_oci_archive(&plain, "images.example/huge:1").unwrap();
+    let packed = files.path().join("huge.tar.gz");
+    let mut out = flate2::write::GzEncoder::new(std::fs::File::create(&packed).unwrap(), flate2::Compression::fast());
+    std::io::copy(&mut std::fs::File::open(&plain).unwrap(), &mut out).unwrap();
+    out.finish().unwrap();
+    for (path, step) in [(&plain, huge.blobs[1].digest.as_str()), (&packed, "inflate the archive")] {
+        let error = opened.images.import(NS, path, None).await.unwrap_err();
+        let text = error.to_string();
+        assert_eq!(error.kind(), Kind::Exhausted, "{text}");
+        assert!(text.contains("No space left") && text.contains(step), "{text}");
+        opened.until_nothing_is_left().await;
+    }
     let pulled = opened.pull(&format!("{}/small:1", registry.address())).await.unwrap();
     assert_eq!(pulled.id, small.id, "there is room again");
     assert_eq!(committed(&opened).await.len(), 1);

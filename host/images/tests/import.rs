@@ -3,7 +3,12 @@
 
 mod support;
 
-use std::{fs, io::Write as _, path::Path};
+use std::{
+    fs,
+    io::Write as _,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use support::{NS, Node, unpack_tar};
 use wharf_error::Kind;
@@ -151,5 +156,62 @@ async fn a_folder_s_documents_lead_nowhere_else() {
         let error = opened.images.import(NS, &folder, None).await.unwrap_err();
         assert!(error.to_string().contains("the archive has no file"), "{path}: {error}");
         assert_eq!(opened.left().await, Vec::<String>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_that_inflates_without_end_is_refused_and_leaves_nothing() {
+    let node = Node::new();
+    let opened = node.open_with(|config| config.max_image_bytes = 8 << 20).await;
+    let files = tempfile::tempdir().unwrap();
+    let zeros = files.path().join("zeros.tar");
+    fs::write(&zeros, vec![0; 16 << 20]).unwrap();
+    let error = opened.images.import(NS, &gzipped(&zeros), None).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Exhausted, "{error}");
+    let text = error.to_string();
+    assert!(text.contains("inflate the archive") && text.contains("more than 8388608 bytes"), "{text}");
+    assert_eq!(opened.left().await, Vec::<String>::new());
+    drop(opened);
+
+    // Within the bound on bytes, and yet nothing that anybody packs.
+    let opened = node.open().await;
+    let bomb = files.path().join("bomb.tar.zst");
+    let packed = Layer::from_archive("bomb", vec![0; 300 << 20], Compression::Zstd).unwrap();
+    fs::write(&bomb, packed.packed()).unwrap();
+    let error = opened.images.import(NS, &bomb, None).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Exhausted, "{error}");
+    assert!(error.to_string().contains("more than 1500 for one"), "{error}");
+    assert_eq!(opened.left().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_ends_with_its_caller_and_leaves_nothing() {
+    // An empty archive with so many zeroes behind it, a hole, that hashing them takes much longer than this test.
+    const LONG: u64 = 1 << 40;
+    let node = Node::new();
+    let opened = node
+        .open_with(|config| {
+            config.max_layer_bytes = 2 * LONG;
+            config.max_image_bytes = 2 * LONG;
+        })
+        .await;
+    let files = tempfile::tempdir().unwrap();
+    let archive = files.path().join("docker.tar");
+    image(Form::Oci, Compression::None).write_docker_archive(&archive, "endless:1").unwrap();
+    let folder = files.path().join("folder");
+    unpack_tar(&archive, &folder);
+    fs::OpenOptions::new().write(true).truncate(true).open(folder.join("00/layer.tar")).unwrap().set_len(LONG).unwrap();
+
+    let images = opened.images.clone();
+    let importing = tokio::spawn(async move { images.import(NS, &folder, None).await.map(drop) });
+    while !opened.left().await.iter().any(|left| left.contains("wharf-extract-")) {
+        assert!(!importing.is_finished(), "{:?}", importing.await);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    importing.abort();
+    let aborted = Instant::now();
+    while !opened.left().await.is_empty() {
+        assert!(aborted.elapsed() < Duration::from_secs(120), "{:?}", opened.left().await);
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -1,9 +1,12 @@
-use std::io::Read;
+use std::io::{Read, Write};
 
 use flate2::bufread::MultiGzDecoder;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
-use crate::stream::Blob;
+use crate::{
+    Limits,
+    stream::{Blob, Chunk, Inflate},
+};
 
 /// How a layer blob is compressed.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -34,6 +37,25 @@ pub fn decoder<'a>(reader: impl Read + Send + 'a, media_type: &str) -> Result<Bo
         Compression::Gzip => Box::new(MultiGzDecoder::new(blob)),
         Compression::Zstd => Box::new(zstd::Decoder::with_buffer(blob).step(|| "blob: zstd".into())?),
     })
+}
+
+/// Writes the uncompressed bytes of `reader` into `into`, within the limits on bytes and ratio; answers with their
+/// number. For an archive that has to lie on the disk as it is; a layer is [`unpack`](crate::unpack)ed. Blocks for as
+/// long as `reader` does, whose errors keep their kind where they carry a [`wharf_error::Error`].
+///
+/// # Errors
+/// `Exhausted` for more bytes than the limits allow, and where there is no room for them; `InvalidArgument` for what
+/// cannot be decompressed.
+pub fn inflate(reader: impl Read, into: &mut impl Write, limits: &Limits) -> Result<u64> {
+    let mut inflate = Inflate::open(Blob::new(reader, None), Compression::None, limits, None)?;
+    let mut chunk = Chunk::new();
+    loop {
+        inflate.fill(&mut chunk)?;
+        into.write_all(chunk.filled()).step(|| "write".into())?;
+        if !chunk.is_full() {
+            return Ok(inflate.bytes());
+        }
+    }
 }
 
 // === impl Compression ===

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod archive;
+mod budget;
 mod compression;
 mod failure;
 mod implied;
@@ -18,7 +19,8 @@ mod write;
 
 pub use self::{
     archive::{Member, MemberKind, Members},
-    compression::{Compression, decoder},
+    budget::Budget,
+    compression::{Compression, decoder, inflate},
     failure::{Failure, NeedsParents},
     implied::fix_implied,
     options::{Descriptor, Limits, UnpackOptions, Unpacked},

@@ -1,6 +1,6 @@
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
-use crate::Compression;
+use crate::{Budget, Compression};
 
 /// What the blob must be: the digest and size of a manifest's descriptor.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -24,6 +24,8 @@ pub struct UnpackOptions {
     pub diff_id: Option<String>,
     /// What a layer may cost.
     pub limits: Limits,
+    /// What this and other layers may cost together; without one, each its own limits.
+    pub budget: Option<Arc<Budget>>,
     /// The overlay directories of the layers below, nearest first. Empty when they are not on disk yet (layers
     /// unpacked in parallel): implied directories are then mended by [`fix_implied`](crate::fix_implied), and a
     /// layer that cannot be written without them fails with [`NeedsParents`](crate::NeedsParents).

@@ -24,22 +24,36 @@ use crate::{
 pub fn unpack(blob: impl Read, target: &Path, options: &UnpackOptions) -> Result<Unpacked, Failure> {
     let tree = Tree::open(target, options)?;
     let blob = Blob::new(blob, options.expected.clone());
-    let mut inflate = Inflate::open(blob, options.compression, &options.limits)?;
+    let mut inflate = Inflate::open(blob, options.compression, &options.limits, options.budget.as_ref())?;
     let mut unpacked = match convey(&mut inflate, tree, options) {
         Ok(unpacked) => unpacked,
-        Err(Failure::Other(content)) if content.kind() == Kind::InvalidArgument && options.expected.is_some() => {
-            return Err(match inflate.into_blob().finish() {
-                Err(error) if error.kind() == Kind::DataLoss => error.because(content).into(),
-                _ => content.into(),
+        Err(failure) => {
+            inflate.give_back();
+            return Err(match failure {
+                Failure::Other(content) if content.kind() == Kind::InvalidArgument && options.expected.is_some() => {
+                    match inflate.into_blob().finish() {
+                        Err(error) if error.kind() == Kind::DataLoss => error.because(content).into(),
+                        _ => content.into(),
+                    }
+                }
+                failure => failure,
             });
         }
-        Err(failure) => return Err(failure),
     };
-    (unpacked.digest, unpacked.size) = inflate.into_blob().finish()?;
-    if let Some(promised) = &options.diff_id {
-        verify("diffID", &unpacked.diff_id, promised)?;
+    let verified = inflate.into_blob().finish().and_then(|blob| {
+        options.diff_id.as_ref().map_or(Ok(()), |promised| verify("diffID", &unpacked.diff_id, promised))?;
+        Ok(blob)
+    });
+    match verified {
+        Ok(blob) => {
+            (unpacked.digest, unpacked.size) = blob;
+            Ok(unpacked)
+        }
+        Err(error) => {
+            options.budget.iter().for_each(|budget| budget.give_back(unpacked.bytes));
+            Err(error.into())
+        }
     }
-    Ok(unpacked)
 }
 
 /// Inflates here and writes there; one thread is enough for what fits into one chunk.

@@ -37,7 +37,8 @@ pub(crate) fn entries(archive: &mut Archive<impl BufRead>, tree: &mut Tree, limi
         }
         if bytes > limits.bytes {
             let what = format!("layer: files of more than {} bytes", limits.bytes);
-            return Err(Error::new(Kind::Exhausted, what).into());
+            let hint = "raise max_layer_bytes in [registry] of the configuration";
+            return Err(Error::new(Kind::Exhausted, what).hint(hint).into());
         }
         let written = write(&mut entry, archive, tree, limits);
         let linked = written.step(|| format!("layer: entry {}", printable(&entry.path)))?;

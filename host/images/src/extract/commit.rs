@@ -37,11 +37,12 @@ impl Committer {
                 self.extraction.done_with_bytes(layer, bytes);
                 drop(flight);
             }
-            Written::Unpacked { made: Made { key, target, implied }, bytes, flight } => {
+            Written::Unpacked { made: Made { key, target, implied, bytes: taken }, bytes, flight } => {
                 if self.mended(layer, &target.dir, implied).await? {
                     self.name(layer, &key, Some(target.dir)).await?;
                 } else {
                     self.extraction.scratch.discard(&key).await?;
+                    self.extraction.budget.give_back(taken);
                     self.again(layer, bytes.as_ref()).await?;
                 }
                 self.extraction.done_with_bytes(layer, bytes);

@@ -6,9 +6,11 @@ use std::{
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use tokio::sync::Semaphore;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
+use wharf_layers::Budget;
 
 use super::{commit::Committer, layer::Written, source::Source};
 use crate::{
+    ImagesConfig,
     core::Core,
     progress::{LayerState, Reporter},
     scratch::Scratch,
@@ -28,6 +30,8 @@ pub(super) struct Extraction {
     pub turns: Arc<Semaphore>,
     /// Those that have to be made.
     pub layers: Arc<[Layer]>,
+    /// Uncompressed bytes that they may have together.
+    pub budget: Arc<Budget>,
     /// Bytes that are here before their layer asks for them, by its index.
     held: Arc<Mutex<HashMap<usize, Arc<Spool>>>>,
 }
@@ -43,7 +47,8 @@ impl Extraction {
 /// Makes a committed snapshot of every layer that is not one yet. The layers' chain IDs must be leased.
 ///
 /// # Errors
-/// The first layer's from the bottom that failed; it names the layer.
+/// The first layer's from the bottom that failed; it names the layer. `Exhausted`, before anything is fetched, for
+/// layers that say that they are larger than is allowed.
 pub(crate) async fn extract(
     core: &Arc<Core>,
     namespace: &str,
@@ -56,6 +61,7 @@ pub(crate) async fn extract(
     if missing.is_empty() {
         return Ok(());
     }
+    check_sizes(core, missing)?;
     let extraction = Extraction {
         core: core.clone(),
         namespace: namespace.into(),
@@ -64,6 +70,7 @@ pub(crate) async fn extract(
         scratch: scratch.clone(),
         turns: Arc::new(Semaphore::new(core.config.max_concurrent_downloads.max(1))),
         layers: missing.into(),
+        budget: Arc::new(Budget::new(core.config.max_image_bytes)),
         held: Arc::default(),
     };
     let in_any_order = core.snapshots.can_commit_onto();
@@ -79,6 +86,27 @@ pub(crate) async fn extract(
         let step = || format!("layer {}", layer.descriptor.digest());
         let written = extraction.clone().write(layer.clone(), Some(layer.parent.clone())).await.step(step)?;
         committer.commit(layer, written).await.step(step)?;
+    }
+    Ok(())
+}
+
+/// By what the manifest says; what comes out of them is measured when it does.
+fn check_sizes(core: &Core, layers: &[Layer]) -> Result<()> {
+    let ImagesConfig { max_layer_bytes, max_image_bytes, .. } = core.config;
+    let mut sum = 0_u64;
+    for layer in layers {
+        let size = layer.descriptor.size();
+        if size > max_layer_bytes {
+            let text = format!("layer {}: {size} bytes, more than {max_layer_bytes}", layer.descriptor.digest());
+            let hint = "raise max_layer_bytes in [registry] of the configuration";
+            return Err(Error::new(Kind::Exhausted, text).hint(hint));
+        }
+        sum = sum.saturating_add(size);
+    }
+    if sum > max_image_bytes {
+        let text = format!("its layers have {sum} bytes, more than {max_image_bytes}");
+        let hint = "raise max_image_bytes in [registry] of the configuration";
+        return Err(Error::new(Kind::Exhausted, text).hint(hint));
     }
     Ok(())
 }

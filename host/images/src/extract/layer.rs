@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use tokio::sync::OwnedSemaphorePermit;
 use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
-use wharf_layers::{Descriptor, Failure, UnpackOptions};
+use wharf_layers::{Descriptor, Failure, Limits, UnpackOptions};
 use wharf_plugins::Content;
 use wharf_snapshots::ContentTarget;
 
@@ -34,6 +34,8 @@ pub(super) struct Made {
     pub target: ContentTarget,
     /// Directories that the layer needs and does not describe.
     pub implied: Vec<PathBuf>,
+    /// What it took of the budget.
+    pub bytes: u64,
 }
 
 // === impl Extraction ===
@@ -137,8 +139,9 @@ impl Extraction {
                 .verifies_blobs()
                 .then(|| Descriptor { digest: layer.descriptor.digest().to_string(), size: layer.descriptor.size() }),
             diff_id: Some(layer.diff_id.clone()),
+            limits: Limits { bytes: self.core.config.max_layer_bytes, ..Limits::default() },
+            budget: Some(self.budget.clone()),
             parents: target.parents.clone(),
-            ..UnpackOptions::default()
         };
         let dir = target.dir.clone();
         let unpacked = match (&*self.source, bytes) {
@@ -155,7 +158,7 @@ impl Extraction {
         };
         point!("images.layer.unpacked");
         match unpacked {
-            Ok(unpacked) => Ok(Made { key, target, implied: unpacked.implied }),
+            Ok(unpacked) => Ok(Made { key, target, implied: unpacked.implied, bytes: unpacked.bytes }),
             Err(failure) => {
                 self.scratch.discard(&key).await?;
                 Err(failure)

@@ -8,10 +8,13 @@ use std::{
 
 use bytes::Bytes;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
+use tokio_util::sync::CancellationToken;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
+use wharf_layers::Limits;
 use wharf_registry::MAX_DOCUMENT;
 
 use super::tar_index::TarIndex;
+use crate::scratch::cancelled;
 
 /// The files of an archive, read in any order. All methods block.
 pub(super) enum Files {
@@ -23,6 +26,18 @@ pub(super) enum Files {
     },
 }
 
+/// Where a compressed archive is inflated to, and how far.
+pub(super) struct Room<'a> {
+    pub folder: &'a Path,
+    /// Bytes.
+    pub most: u64,
+    /// Ends it early.
+    pub cancel: &'a CancellationToken,
+}
+
+/// Reads until the work is to end.
+struct Cancellable<'a>(File, &'a CancellationToken);
+
 /// A part of a file.
 struct Part {
     file: Arc<File>,
@@ -33,9 +48,12 @@ struct Part {
 // === impl Files ===
 
 impl Files {
-    /// Opens a folder or a tar archive. A compressed one is inflated into `scratch` first, into a file without a
-    /// name that is gone with the last reader.
-    pub fn open(path: &Path, scratch: &Path) -> Result<Self> {
+    /// Opens a folder or a tar archive. A compressed one is inflated first, into a file without a name that is gone
+    /// with the last reader.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for what is neither, `Exhausted` for more bytes than there is room for.
+    pub fn open(path: &Path, room: &Room<'_>) -> Result<Self> {
         let step = || format!("open {}", path.display());
         // Nonblocking, so that a FIFO cannot hold us up.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
@@ -55,7 +73,7 @@ impl Files {
         let read = file.read(&mut magic).step(step)?;
         file.rewind().step(step)?;
         let compressed = matches!(&magic[..read], [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd]);
-        let file = if compressed { inflated(file, scratch)? } else { file };
+        let file = if compressed { inflated(file, room)? } else { file };
         let index = TarIndex::read(&file)?;
         Ok(Self::Tar { file: Arc::new(file), index })
     }
@@ -101,6 +119,12 @@ impl Files {
     }
 }
 
+impl Read for Cancellable<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.1.is_cancelled() { Err(io::Error::other(cancelled())) } else { self.0.read(buffer) }
+    }
+}
+
 impl Read for Part {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
@@ -122,11 +146,11 @@ fn open_in(folder: &File, name: &str) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
-fn inflated(file: File, scratch: &Path) -> Result<File> {
+fn inflated(file: File, room: &Room<'_>) -> Result<File> {
     let step = || "inflate the archive".to_owned();
-    let mut plain = wharf_layers::decoder(file, "application/vnd.oci.image.layer.v1.tar").step(step)?;
-    let mut inflated = tempfile::tempfile_in(scratch).step(step)?;
-    io::copy(&mut plain, &mut inflated).step_as(Kind::InvalidArgument, step)?;
+    let mut inflated = tempfile::tempfile_in(room.folder).step(step)?;
+    let limits = Limits { bytes: room.most, ..Limits::default() };
+    wharf_layers::inflate(Cancellable(file, room.cancel), &mut inflated, &limits).step(step)?;
     inflated.rewind().step(step)?;
     Ok(inflated)
 }

@@ -14,13 +14,14 @@ use wharf_error::{Error, Result, ResultExt as _};
 use wharf_registry::Reference;
 
 pub(crate) use self::archive::Archive;
-use self::files::Files;
+use self::files::{Files, Room};
 use crate::{
     Image,
     core::Core,
     extract::{Source, extract},
+    leases::Lease,
     progress::Reporter,
-    scratch::Scratch,
+    scratch::{Scratch, cancelled},
     selected::Selected,
 };
 
@@ -33,7 +34,7 @@ struct Found {
     archive: Archive,
 }
 
-/// Imports all images of an archive; the work goes on when the caller goes away.
+/// Imports all images of an archive. When the caller goes away the work ends, on a task of its own that clears up.
 pub(crate) async fn run(core: &Arc<Core>, namespace: &str, path: &Path, name: Option<&str>) -> Result<Vec<Image>> {
     let what = format!("import {}", path.display());
     let name = name.map(str::parse::<Reference>).transpose()?;
@@ -41,30 +42,53 @@ pub(crate) async fn run(core: &Arc<Core>, namespace: &str, path: &Path, name: Op
         return Err(Error::invalid(format!("{what}: an image cannot be given a digest as its name")));
     }
     let (core, namespace, path) = (core.clone(), namespace.to_owned(), path.to_owned());
-    let work = async move { import(&core, &namespace, &path, name).await };
+    let cancel = CancellationToken::new();
+    let _with_the_caller = cancel.clone().drop_guard();
+    let work = async move { import(&core, &namespace, &path, name, cancel).await };
     let imported = tokio::spawn(work.in_current_span()).await.step(|| format!("{what}: it ended early"))?;
     imported.step(|| what)
 }
 
-async fn import(core: &Arc<Core>, namespace: &str, path: &Path, name: Option<Reference>) -> Result<Vec<Image>> {
-    let (reader, path) = (core.clone(), path.to_owned());
+async fn import(
+    core: &Arc<Core>,
+    namespace: &str,
+    path: &Path,
+    name: Option<Reference>,
+    cancel: CancellationToken,
+) -> Result<Vec<Image>> {
+    let (reader, path, ends) = (core.clone(), path.to_owned(), cancel.clone());
     let found = tokio::task::spawn_blocking(move || {
-        let files = Arc::new(Files::open(&path, reader.content.ingest())?);
+        let room = Room { folder: reader.content.ingest(), most: reader.config.max_image_bytes, cancel: &ends };
+        let files = Arc::new(Files::open(&path, &room)?);
         read(&reader, &files)
     });
     let found = named(found.await.step(|| "read the archive".into())??, name)?;
     core.enter(namespace).await?;
-    let scratch = Scratch::new(core, namespace, CancellationToken::new());
-    let result = take(core, namespace, found, &scratch).await;
+    let scratch = Scratch::new(core, namespace, cancel.clone());
+    let work = unpack(core, namespace, found, &scratch);
+    let ready = cancel.run_until_cancelled(work).await.unwrap_or_else(|| Err(cancelled()));
     scratch.finish().await;
+    let result = match ready {
+        Ok((ready, lease)) => {
+            let recorded = record(core, namespace, ready).await;
+            drop(lease);
+            recorded
+        }
+        Err(error) => Err(error),
+    };
     if result.is_err() {
-        core.collect(namespace).await?;
+        core.collect_logged(namespace).await;
     }
     result
 }
 
-/// Unpacks the layers of all images, then records them all.
-async fn take(core: &Arc<Core>, namespace: &str, found: Vec<Found>, scratch: &Scratch) -> Result<Vec<Image>> {
+/// Unpacks the layers of all images; they stay as long as the lease does.
+async fn unpack(
+    core: &Arc<Core>,
+    namespace: &str,
+    found: Vec<Found>,
+    scratch: &Scratch,
+) -> Result<(Vec<(Selected, Vec<Reference>)>, Lease)> {
     let chain = |found: &Found| found.selected.layers.iter().map(|layer| layer.chain_id.clone()).collect::<Vec<_>>();
     let lease = {
         let _not_collecting = core.garbage.read().await;
@@ -82,6 +106,11 @@ async fn take(core: &Arc<Core>, namespace: &str, found: Vec<Found>, scratch: &Sc
         }
         ready.push((selected, names));
     }
+    Ok((ready, lease))
+}
+
+/// Not to be ended early: all images are recorded or none.
+async fn record(core: &Arc<Core>, namespace: &str, ready: Vec<(Selected, Vec<Reference>)>) -> Result<Vec<Image>> {
     let mut images: Vec<Image> = Vec::with_capacity(ready.len());
     for (selected, names) in ready {
         let image = core.record(namespace, &selected, &names).await?;
@@ -89,7 +118,6 @@ async fn take(core: &Arc<Core>, namespace: &str, found: Vec<Found>, scratch: &Sc
         images.retain(|before| before.id != image.id);
         images.push(image);
     }
-    drop(lease);
     Ok(images)
 }
 

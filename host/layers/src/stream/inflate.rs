@@ -1,15 +1,19 @@
-use std::io::{self, Read};
+use std::{
+    io::{self, Read},
+    sync::Arc,
+};
 
 use flate2::bufread::MultiGzDecoder;
 use wharf_error::{Error, Kind, Result};
 
 use super::{Blob, Chunk};
-use crate::{Compression, Limits};
+use crate::{Budget, Compression, Limits};
 
 /// The uncompressed bytes of a blob, in chunks.
 pub(crate) struct Inflate<R: Read> {
     decoder: Decoder<R>,
     limits: Limits,
+    budget: Option<Arc<Budget>>,
     bytes: u64,
 }
 
@@ -22,7 +26,12 @@ enum Decoder<R: Read> {
 // === impl Inflate ===
 
 impl<R: Read> Inflate<R> {
-    pub(crate) fn open(mut blob: Blob<R>, declared: Compression, limits: &Limits) -> Result<Self> {
+    pub(crate) fn open(
+        mut blob: Blob<R>,
+        declared: Compression,
+        limits: &Limits,
+        budget: Option<&Arc<Budget>>,
+    ) -> Result<Self> {
         let found = match blob.peek() {
             Ok(head) => declared.confirm(head),
             Err(error) => {
@@ -37,7 +46,7 @@ impl<R: Read> Inflate<R> {
                 Decoder::Zstd(Box::new(decoder.map_err(|e| Error::internal("layer: zstd").because(e))?))
             }
         };
-        Ok(Self { decoder, limits: limits.clone(), bytes: 0 })
+        Ok(Self { decoder, limits: limits.clone(), budget: budget.cloned(), bytes: 0 })
     }
 
     /// Fills the chunk; a chunk that is not full is the last one.
@@ -54,8 +63,24 @@ impl<R: Read> Inflate<R> {
                 }
             }
         }
-        self.bytes += chunk.filled().len() as u64;
+        let bytes = chunk.filled().len() as u64;
+        if let Some(budget) = &self.budget {
+            budget.take(bytes)?;
+        }
+        self.bytes += bytes;
         self.check_bomb()
+    }
+
+    /// The layer is not kept: what it had taken of the budget is free.
+    pub(crate) fn give_back(&self) {
+        if let Some(budget) = &self.budget {
+            budget.give_back(self.bytes);
+        }
+    }
+
+    /// The bytes that came out so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// The blob below, wherever decoding stopped.
@@ -71,7 +96,7 @@ impl<R: Read> Inflate<R> {
         let Limits { bytes, ratio, ratio_from, .. } = self.limits;
         if self.bytes > bytes {
             return Err(Error::new(Kind::Exhausted, format!("layer: more than {bytes} bytes uncompressed"))
-                .hint("the limit on a layer's uncompressed size can be raised in the configuration"));
+                .hint("raise max_layer_bytes in [registry] of the configuration"));
         }
         let compressed = self.decoder.blob_mut().consumed();
         if self.bytes > ratio_from && self.bytes / ratio.max(1) > compressed {

@@ -67,6 +67,10 @@ impl Config {
             self.registry.max_concurrent_downloads > 0,
             "registry.max_concurrent_downloads = 0: nothing could be pulled"
         );
+        let (layer, image) = (self.registry.max_layer_bytes, self.registry.max_image_bytes);
+        ensure!(layer > 0, "registry.max_layer_bytes = 0: nothing could be pulled");
+        ensure!(image >= layer, "registry.max_image_bytes = {image}: less than max_layer_bytes, {layer}");
+        self.registry.pinned()?;
         self.check_runtimes()?;
         let filter: Result<tracing_subscriber::EnvFilter, _> = self.log.level.parse();
         filter.with_context(|| format!("log.level = {:?}", self.log.level))?;
@@ -209,6 +213,32 @@ mod tests {
         }
         let (_dir, file) = written("[network]\nmode = \"loopback\"\nmax_conf = 0\nprefer = \"ipv6\"\n");
         Config::load(&file).unwrap().check().unwrap();
+    }
+
+    #[test]
+    fn an_image_may_have_as_many_bytes_as_a_layer_at_least() {
+        let check = |lines: &str| {
+            let (_dir, file) = written(&format!("[registry]\n{lines}\n"));
+            Config::load(&file).and_then(|config| config.check()).map_err(|error| error.to_string())
+        };
+        check("max_layer_bytes = 1000\nmax_image_bytes = 1000").unwrap();
+        for lines in ["max_layer_bytes = 1000\nmax_image_bytes = 999", "max_layer_bytes = 0", "max_image_bytes = 1000"]
+        {
+            assert!(check(lines).unwrap_err().contains("bytes = "), "{lines}");
+        }
+    }
+
+    #[test]
+    fn pinned_images_are_names_in_any_spelling() {
+        let load = |names: &str| {
+            let (_dir, file) = written(&format!("[registry]\npinned_images = {names}\n"));
+            let config = Config::load(&file).unwrap();
+            config.check().and_then(|()| config.registry.pinned())
+        };
+        let pinned = load("['busybox', 'r.example:5000/a/b:1']").unwrap();
+        assert!(pinned.contains("docker.io/library/busybox:latest") && pinned.contains("r.example:5000/a/b:1"));
+        let error = load("['Bad Name']").unwrap_err();
+        assert!(format!("{error:#}").contains("pinned_images: \"Bad Name\""), "{error:#}");
     }
 
     #[test]

@@ -1,12 +1,12 @@
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
-use wharf_registry::DockerConfig;
+use wharf_registry::{DockerConfig, Reference};
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -111,6 +111,9 @@ pub(crate) struct Registry {
     pub(crate) abandon_after: u64,
     /// Seconds.
     pub(crate) resume_window: u64,
+    pub(crate) max_layer_bytes: u64,
+    pub(crate) max_image_bytes: u64,
+    pinned_images: Vec<String>,
     /// None: where Docker keeps it; empty: nowhere.
     auth_file: Option<PathBuf>,
 }
@@ -262,6 +265,9 @@ impl Default for Registry {
             progress_timeout: 300,
             abandon_after: 10,
             resume_window: 600,
+            max_layer_bytes: 128 << 30,
+            max_image_bytes: 256 << 30,
+            pinned_images: Vec::new(),
             auth_file: None,
         }
     }
@@ -276,6 +282,15 @@ impl Registry {
             Some(path) if path.as_os_str().is_empty() => None,
             Some(path) => Some(DockerConfig::at(path)),
         }
+    }
+
+    /// The names of pinned images, as images are called.
+    pub(crate) fn pinned(&self) -> Result<BTreeSet<String>> {
+        let name = |name: &String| {
+            let reference = name.parse::<Reference>();
+            reference.map(|name| name.to_string()).with_context(|| format!("registry.pinned_images: {name:?}"))
+        };
+        self.pinned_images.iter().map(name).collect()
     }
 }
 

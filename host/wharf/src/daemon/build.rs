@@ -47,6 +47,9 @@ impl Parts {
             max_concurrent_unpacks: config.registry.max_concurrent_unpacks,
             abandon_after: Duration::from_secs(config.registry.abandon_after),
             resume_window: Duration::from_secs(config.registry.resume_window),
+            max_layer_bytes: config.registry.max_layer_bytes,
+            max_image_bytes: config.registry.max_image_bytes,
+            pinned: config.registry.pinned()?,
             ..ImagesConfig::new(dirs.content.clone())
         };
         let images = Images::open(store.clone(), snapshots.clone(), client, images_config).await;
