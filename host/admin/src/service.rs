@@ -8,10 +8,11 @@ use wharf_plugins::Plugins;
 use wharf_snapshots::Snapshots;
 
 use crate::{
-    NodeInfo, import_image, info, plugins,
+    NodeInfo, images, import_image, info, plugins,
     proto::{
-        ImportImageReply, ImportImageRequest, InfoReply, InfoRequest, PluginsReply, PluginsRequest, PullImageReply,
-        PullImageRequest, SnapshotsReply, SnapshotsRequest,
+        ImageStatusReply, ImageStatusRequest, ImportImageReply, ImportImageRequest, InfoReply, InfoRequest,
+        ListImagesReply, ListImagesRequest, PluginsReply, PluginsRequest, PullImageReply, PullImageRequest,
+        RemoveImageReply, RemoveImageRequest, SnapshotsReply, SnapshotsRequest,
         admin_server::{Admin, AdminServer},
     },
     pull_image, snapshots,
@@ -57,6 +58,18 @@ impl Admin for Service {
 
     async fn pull_image(&self, request: Request<PullImageRequest>) -> Result<Response<Self::PullImageStream>, Status> {
         pull_image::pull(self.0.images.clone(), request.into_inner()).map(Response::new)
+    }
+
+    async fn list_images(&self, request: Request<ListImagesRequest>) -> Result<Response<ListImagesReply>, Status> {
+        images::list(&self.0.images, &request.into_inner()).await.map(Response::new)
+    }
+
+    async fn image_status(&self, request: Request<ImageStatusRequest>) -> Result<Response<ImageStatusReply>, Status> {
+        images::status(&self.0.images, &request.into_inner()).await.map(Response::new)
+    }
+
+    async fn remove_image(&self, request: Request<RemoveImageRequest>) -> Result<Response<RemoveImageReply>, Status> {
+        images::remove(&self.0.images, &request.into_inner()).await.map(Response::new)
     }
 
     async fn snapshots(&self, request: Request<SnapshotsRequest>) -> Result<Response<SnapshotsReply>, Status> {

@@ -9,7 +9,7 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 use wharf_admin::proto::ImportImageRequest;
 
-use super::{Endpoint, client};
+use super::{Endpoint, Namespace, client};
 
 /// One message's share of an archive, bytes.
 const CHUNK: usize = 1 << 20;
@@ -23,9 +23,8 @@ pub(super) enum Verb {
         /// The name of an image whose archive names none
         #[arg(long)]
         name: Option<String>,
-        /// The containerd namespace; k8s.io is the one that the kubelet and crictl see
-        #[arg(long, short, default_value = "k8s.io")]
-        namespace: String,
+        #[command(flatten)]
+        namespace: Namespace,
         #[command(flatten)]
         endpoint: Endpoint,
     },
@@ -33,7 +32,7 @@ pub(super) enum Verb {
 
 pub(super) fn run(verb: Verb) -> Result<()> {
     let Verb::Import { file, name, namespace, endpoint } = verb;
-    client::block_on(import(file, name.unwrap_or_default(), namespace, endpoint))
+    client::block_on(import(file, name.unwrap_or_default(), namespace.namespace, endpoint))
 }
 
 async fn import(file: PathBuf, name: String, namespace: String, endpoint: Endpoint) -> Result<()> {

@@ -1,9 +1,9 @@
 use anyhow::Result;
 use serde_json::{Value, json};
-use wharf_api::cri::{Image, ImageFilter, ImageSpec, ListImagesRequest};
+use wharf_admin::proto::{Image, ListImagesRequest};
 
 use super::{
-    Endpoint, client,
+    Endpoint, Namespace, client,
     table::{short, size, table},
 };
 
@@ -11,6 +11,8 @@ use super::{
 pub(super) struct Flags {
     /// Only this image
     image: Option<String>,
+    #[command(flatten)]
+    namespace: Namespace,
     /// Print ids alone
     #[arg(long, short)]
     quiet: bool,
@@ -26,11 +28,10 @@ pub(super) fn run(flags: Flags) -> Result<()> {
 }
 
 async fn list(flags: Flags) -> Result<()> {
-    let image = flags.image.map(|image| ImageSpec { image, ..ImageSpec::default() });
-    let request = ListImagesRequest { filter: Some(ImageFilter { image }) };
-    let mut images = client::images(&flags.endpoint.socket).await?;
-    let mut images = images.list_images(request).await.map_err(client::said)?.into_inner().images;
-    images.sort_by(|a, b| a.repo_tags.cmp(&b.repo_tags).then_with(|| a.id.cmp(&b.id)));
+    let request = ListImagesRequest { namespace: flags.namespace.namespace, image: flags.image.unwrap_or_default() };
+    let mut admin = client::admin(&flags.endpoint.socket).await?;
+    let mut images = admin.list_images(request).await.map_err(client::said)?.into_inner().images;
+    images.sort_by(|a, b| a.tags.cmp(&b.tags).then_with(|| a.id.cmp(&b.id)));
     if flags.json {
         println!("{:#}", Value::Array(images.iter().map(to_json).collect()));
     } else if flags.quiet {
@@ -50,11 +51,11 @@ async fn list(flags: Flags) -> Result<()> {
 /// Each tag; of an image without one, where it is from.
 fn names(image: &Image) -> Vec<(String, String)> {
     let none = || "<none>".to_owned();
-    if image.repo_tags.is_empty() {
-        let from = image.repo_digests.first().and_then(|digest| digest.split('@').next());
+    if image.tags.is_empty() {
+        let from = image.digests.first().and_then(|digest| digest.split('@').next());
         return vec![(from.map_or_else(none, str::to_owned), none())];
     }
-    let tags = image.repo_tags.iter().map(|name| match name.rsplit_once(':') {
+    let tags = image.tags.iter().map(|name| match name.rsplit_once(':') {
         Some((name, tag)) if !tag.contains('/') => (name.to_owned(), tag.to_owned()),
         _ => (name.clone(), none()),
     });
@@ -63,7 +64,7 @@ fn names(image: &Image) -> Vec<(String, String)> {
 
 pub(super) fn to_json(image: &Image) -> Value {
     json!({
-        "id": image.id, "tags": image.repo_tags, "digests": image.repo_digests, "size": image.size,
+        "id": image.id, "tags": image.tags, "digests": image.digests, "size": image.size,
         "pinned": image.pinned,
     })
 }

@@ -3,12 +3,12 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use serde_json::{Value, json};
 use tonic::Code;
+use wharf_admin::proto::ImageStatusRequest;
 use wharf_api::cri::{
-    ContainerStatus, ContainerStatusRequest, ImageSpec, ImageStatusRequest, PodSandboxState, PodSandboxStatus,
-    PodSandboxStatusRequest,
+    ContainerStatus, ContainerStatusRequest, PodSandboxState, PodSandboxStatus, PodSandboxStatusRequest,
 };
 
-use super::{Endpoint, client, exit::Said, images};
+use super::{Endpoint, Namespace, client, exit::Said, images};
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Type {
@@ -24,6 +24,8 @@ pub(super) struct Flags {
     /// What it is, where that is not clear
     #[arg(long = "type", short)]
     kind: Option<Type>,
+    #[command(flatten)]
+    namespace: Namespace,
     #[command(flatten)]
     endpoint: Endpoint,
 }
@@ -73,11 +75,11 @@ async fn pod(flags: &Flags) -> Result<Option<Value>> {
 }
 
 async fn image(flags: &Flags) -> Result<Option<Value>> {
-    let spec = ImageSpec { image: flags.object.clone(), ..ImageSpec::default() };
-    let request = ImageStatusRequest { image: Some(spec), verbose: true };
-    let mut client = client::images(&flags.endpoint.socket).await?;
-    let answer = client.image_status(request).await.map_err(client::said)?.into_inner();
-    Ok(answer.image.map(|image| shown("image", images::to_json(&image), &answer.info)))
+    let request = ImageStatusRequest { namespace: flags.namespace.namespace.clone(), image: flags.object.clone() };
+    let mut admin = client::admin(&flags.endpoint.socket).await?;
+    let answer = admin.image_status(request).await.map_err(client::said)?.into_inner();
+    let info = BTreeMap::from([("info".to_owned(), answer.info)]);
+    Ok(answer.image.map(|image| shown("image", images::to_json(&image), &info)))
 }
 
 fn shown(kind: &str, status: Value, info: &BTreeMap<String, String>) -> Value {

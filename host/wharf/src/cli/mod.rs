@@ -83,6 +83,14 @@ struct Endpoint {
     socket: PathBuf,
 }
 
+/// Whose images.
+#[derive(Args, Clone)]
+struct Namespace {
+    /// The containerd namespace; k8s.io is the one that the kubelet and crictl see
+    #[arg(long, short, default_value = "k8s.io")]
+    namespace: String,
+}
+
 /// Runs the verb; errors go to standard error in one line, and the exit code tells what sort they are of.
 pub(crate) fn run() -> ExitCode {
     if let Some(code) = oci::called_as_runtime() {

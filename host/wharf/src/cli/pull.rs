@@ -5,7 +5,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 use wharf_admin::proto::{LayerProgress, PullImageRequest};
 
-use super::{Endpoint, client, table::short};
+use super::{Endpoint, Namespace, client, table::short};
 
 #[derive(clap::Args)]
 pub(super) struct Flags {
@@ -14,9 +14,8 @@ pub(super) struct Flags {
     /// user:password; else those of the node's configuration
     #[arg(long, env = "WHARF_CREDS", hide_env_values = true)]
     creds: Option<String>,
-    /// The containerd namespace; k8s.io is the one that the kubelet and crictl see
-    #[arg(long, short, default_value = "k8s.io")]
-    namespace: String,
+    #[command(flatten)]
+    namespace: Namespace,
     /// Print the id alone
     #[arg(long, short)]
     quiet: bool,
@@ -40,7 +39,7 @@ async fn pull(flags: Flags) -> Result<()> {
     };
     let request = PullImageRequest {
         image: image.clone(),
-        namespace,
+        namespace: namespace.namespace,
         username: username.to_owned(),
         password: password.to_owned(),
     };

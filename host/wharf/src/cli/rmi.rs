@@ -1,7 +1,8 @@
 use anyhow::{Context as _, Result};
-use wharf_api::cri::{ImageSpec, ImageStatusRequest, RemoveImageRequest};
+use tonic::Code;
+use wharf_admin::proto::RemoveImageRequest;
 
-use super::{Endpoint, client, exit::Said};
+use super::{Endpoint, Namespace, client};
 
 #[derive(clap::Args)]
 pub(super) struct Flags {
@@ -12,6 +13,8 @@ pub(super) struct Flags {
     #[arg(long, short)]
     force: bool,
     #[command(flatten)]
+    namespace: Namespace,
+    #[command(flatten)]
     endpoint: Endpoint,
 }
 
@@ -21,20 +24,15 @@ pub(super) fn run(flags: Flags) -> Result<()> {
 
 /// All of them are tried; the first error is told at the end.
 async fn remove(flags: Flags) -> Result<()> {
-    let mut client = client::images(&flags.endpoint.socket).await?;
+    let mut admin = client::admin(&flags.endpoint.socket).await?;
     let mut failed = None;
     for image in flags.images {
-        let spec = ImageSpec { image: image.clone(), ..ImageSpec::default() };
-        let removed = async {
-            let request = ImageStatusRequest { image: Some(spec.clone()), verbose: false };
-            let status = client.image_status(request).await.map_err(client::said)?.into_inner();
-            if status.image.is_none() && !flags.force {
-                return Err(Said(tonic::Status::not_found(format!("image {image:?} not found"))).into());
-            }
-            client.remove_image(RemoveImageRequest { image: Some(spec) }).await.map_err(client::said)?;
-            anyhow::Ok(())
+        let request = RemoveImageRequest { namespace: flags.namespace.namespace.clone(), image: image.clone() };
+        let removed = match admin.remove_image(request).await {
+            Err(status) if flags.force && status.code() == Code::NotFound => Ok(()),
+            removed => removed.map(drop),
         };
-        match removed.await.with_context(|| format!("remove image {image}")) {
+        match removed.map_err(client::said).with_context(|| format!("remove image {image}")) {
             Ok(()) => println!("{image}"),
             Err(error) => match failed {
                 None => failed = Some(error),

@@ -65,6 +65,31 @@ fn images_are_pulled_listed_inspected_and_removed() {
 }
 
 #[test]
+fn images_of_another_namespace_are_listed_inspected_and_removed_there() {
+    let Some(node) = Node::empty() else { return };
+    let image = Node::image();
+    ok(&node, &["pull", "-n", "other", &image]);
+    assert_eq!(json(&node, &["images", "--json"]), json!([]), "CRI's namespace has none");
+    let listed = json(&node, &["images", "-n", "other", "--json"]);
+    assert_eq!(listed[0]["tags"], json!([image]));
+    let id = listed[0]["id"].as_str().unwrap();
+    assert_eq!(ok(&node, &["images", "-n", "other", "-q", "images.test/busybox:1"]).trim(), id);
+    assert_eq!(ok(&node, &["images", "-n", "other", "-q", "images.test/busybox:2"]), "");
+    let inspected = json(&node, &["inspect", "-n", "other", "--type", "image", &image]);
+    assert_eq!((&inspected["type"], &inspected["status"]["id"]), (&json!("image"), &json!(id)));
+    assert_eq!(inspected["info"]["imageSpec"]["os"], "linux", "{inspected:#}");
+    for verb in ["inspect", "rmi"] {
+        let (code, said) = fails(&node, &[verb, &image]);
+        assert!(code == 4 && said.contains(&image), "{verb} in CRI's namespace: {said}");
+    }
+    assert_eq!(json(&node, &["images", "-n", "other", "--json"]), listed, "and so it is still there");
+    ok(&node, &["rmi", "-n", "other", &id[..19]]);
+    assert_eq!(json(&node, &["images", "-n", "other", "--json"]), json!([]));
+    assert_eq!(json(&node, &["snapshots", "-n", "other", "--json"])["snapshots"], json!([]));
+    node.finish();
+}
+
+#[test]
 fn on_a_terminal_a_pull_has_a_bar_a_layer() {
     let Some(node) = Node::empty() else { return };
     let image = Node::image();
