@@ -12,7 +12,8 @@ use crate::{
     proto::{
         ImageStatusReply, ImageStatusRequest, ImportImageReply, ImportImageRequest, InfoReply, InfoRequest,
         ListImagesReply, ListImagesRequest, PluginsReply, PluginsRequest, PullImageReply, PullImageRequest,
-        RemoveImageReply, RemoveImageRequest, SnapshotsReply, SnapshotsRequest,
+        RemoveImageReply, RemoveImageRequest, SnapshotsReply, SnapshotsRequest, StreamCertificateReply,
+        StreamCertificateRequest,
         admin_server::{Admin, AdminServer},
     },
     pull_image, snapshots,
@@ -30,6 +31,8 @@ pub struct Parts {
     pub networks: Networks,
     /// A folder of ours on the disk of the images, for an archive on its way in.
     pub spool: PathBuf,
+    /// The certificate of the server of streams, DER; none: it does not speak TLS.
+    pub stream_certificate: Option<Vec<u8>>,
     /// What the daemon knows of itself.
     pub node: NodeInfo,
 }
@@ -74,6 +77,14 @@ impl Admin for Service {
 
     async fn snapshots(&self, request: Request<SnapshotsRequest>) -> Result<Response<SnapshotsReply>, Status> {
         snapshots::list(&self.0.snapshots, &request.into_inner()).await.map(Response::new)
+    }
+
+    async fn stream_certificate(
+        &self,
+        _: Request<StreamCertificateRequest>,
+    ) -> Result<Response<StreamCertificateReply>, Status> {
+        let certificate = self.0.stream_certificate.clone().unwrap_or_default();
+        Ok(Response::new(StreamCertificateReply { certificate }))
     }
 
     async fn info(&self, _: Request<InfoRequest>) -> Result<Response<InfoReply>, Status> {

@@ -2,10 +2,12 @@
 
 mod session;
 mod terminal;
+mod tls;
 
 use std::io::IsTerminal as _;
 
 use anyhow::{Context as _, Result, ensure};
+use wharf_admin::proto::StreamCertificateRequest;
 use wharf_api::cri::ExecRequest;
 
 use super::{
@@ -27,6 +29,8 @@ pub(super) struct Flags {
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<String>,
+    #[command(flatten)]
+    tls: tls::Flags,
     #[command(flatten)]
     endpoint: Endpoint,
 }
@@ -62,7 +66,23 @@ async fn exec(flags: Flags) -> Result<i32> {
     };
     let mut client = client::runtime(&flags.endpoint.socket).await?;
     let url = client.exec(request).await.map_err(client::said)?.into_inner().url;
-    // Given back however this ends.
-    let _raw = (flags.tty && flags.interactive).then(RawMode::enter).transpose()?;
-    session::run(&url, flags.interactive, flags.tty).await.with_context(|| format!("exec in {}", flags.container))
+    let ran = async {
+        let target = session::Target::of(&url)?;
+        let certificate = match target.tls && flags.tls.trusts_the_daemon() {
+            true => certificate(&flags.endpoint).await?,
+            false => Vec::new(),
+        };
+        let socket = session::connect(&target, &flags.tls, certificate).await?;
+        // Given back however this ends.
+        let _raw = (flags.tty && flags.interactive).then(RawMode::enter).transpose()?;
+        session::run(socket, flags.interactive, flags.tty).await
+    };
+    ran.await.with_context(|| format!("exec in {}", flags.container))
+}
+
+/// What the daemon says that its streams are served with.
+async fn certificate(endpoint: &Endpoint) -> Result<Vec<u8>> {
+    let mut admin = client::admin(&endpoint.socket).await?;
+    let reply = admin.stream_certificate(StreamCertificateRequest {}).await.map_err(client::said)?;
+    Ok(reply.into_inner().certificate)
 }
