@@ -52,7 +52,7 @@ enum Verb {
     Logs(logs::Flags),
     /// Run a command in a running container
     Exec(exec::Flags),
-    /// Show all that is known of a container, pod or image, as JSON
+    /// Show all that is known of containers, pods or images, as JSON
     Inspect(inspect::Flags),
     /// List snapshots: layers of images, roots of containers
     Snapshots(snapshots::Flags),
@@ -108,7 +108,7 @@ pub(crate) fn run() -> ExitCode {
         Verb::Pods(flags) => pods::run(&flags),
         Verb::Logs(flags) => logs::run(flags),
         Verb::Exec(flags) => exec::run(flags),
-        Verb::Inspect(flags) => inspect::run(&flags),
+        Verb::Inspect(flags) => inspect::run(flags),
         Verb::Snapshots(flags) => snapshots::run(flags),
         Verb::Info(flags) => info::run(&flags),
         Verb::Oci(flags) => return oci::run(flags),

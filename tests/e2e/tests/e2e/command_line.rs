@@ -120,8 +120,19 @@ fn pods_and_containers_are_listed_and_inspected() {
     assert_eq!((&inspected["type"], &inspected["status"]["id"]), (&json!("container"), &json!(running)));
     assert!(inspected["info"]["pid"].as_i64().unwrap() > 1);
     assert_eq!(json(&node, &["inspect", &pod.id])["type"], "pod");
-    let (code, said) = fails(&node, &["inspect", "nothing"]);
-    assert!(code == 4 && said.contains("nothing"), "{said}");
+    for absent in ["nothing", "Bad-Name"] {
+        let (code, said) = fails(&node, &["inspect", absent]);
+        assert!(code == 4 && said.contains(absent), "{said}");
+        let (code, said) = fails(&node, &["inspect", "--type", "image", absent]);
+        assert!(code == 4 && said.contains(absent), "{said}");
+    }
+    let (code, said) = fails(&node, &["inspect", "--type", "pod", &running]);
+    assert!(code == 4 && said.contains("there is no pod"), "a container is no pod: {said}");
+    let both = json(&node, &["inspect", &pod.id, &running]);
+    assert_eq!((&both[0]["type"], &both[1]["status"]["id"]), (&json!("pod"), &json!(running)));
+    let out = wharf(&node, &["inspect", "nothing", &running]);
+    let found: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!((out.status.code(), found.as_array().unwrap().len()), (Some(4), 1), "what is there is shown");
     node.finish();
 }
 
@@ -173,8 +184,18 @@ fn exec_hands_streams_and_exit_codes_on() {
     terminal.say("stty size; exit 9\n");
     terminal.wait("33 99");
     assert_eq!(child.wait().unwrap().code(), Some(9), "{}", terminal.text());
-    let (code, said) = fails(&node, &["exec", &id, "/no/such"]);
-    assert!(code == 125 && said.contains("no such file or directory"), "{code}: {said}");
+    for (program, expected, words) in [
+        ("/no/such", 127, "no such file or directory"),
+        ("no-such", 127, "executable file not found"),
+        ("/etc/passwd", 126, "permission denied"),
+        ("/etc", 126, ""),
+    ] {
+        let (code, said) = fails(&node, &["exec", &id, program]);
+        assert!(code == expected && said.contains(words), "{program}: {code}: {said}");
+    }
+    node.ok(&["stop", "--timeout", "0", &id]);
+    let (code, said) = fails(&node, &["exec", &id, "true"]);
+    assert!(code == 125, "in a container that has ended: {code}: {said}");
     let (code, said) = fails(&node, &["exec", "nothing", "true"]);
     assert!(code == 4, "{said}");
     node.finish();

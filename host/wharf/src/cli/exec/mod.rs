@@ -16,7 +16,13 @@ use super::{
 };
 use terminal::RawMode;
 
+/// What `docker exec` can and CRI cannot.
+const HELP: &str = "\
+The command runs as the container's own user, with its environment and in its working folder, and ends when wharf does:
+CRI's Exec knows nothing else. In the container, `env NAME=VALUE COMMAND` and `sh -c 'cd FOLDER && COMMAND'` do it.";
+
 #[derive(clap::Args)]
+#[command(after_help = HELP)]
 pub(super) struct Flags {
     /// Hand standard input on
     #[arg(long, short)]
@@ -35,8 +41,9 @@ pub(super) struct Flags {
     endpoint: Endpoint,
 }
 
-/// Ends with the command's own exit code; 125 where it could not be run.
+/// Ends with the command's own exit code, or with one that says why it could not be run.
 pub(super) fn run(flags: Flags) -> Result<()> {
+    let program = flags.command.first().cloned().unwrap_or_default();
     let code = client::block_on(exec(flags));
     match code {
         Ok(0) => Ok(()),
@@ -44,8 +51,9 @@ pub(super) fn run(flags: Flags) -> Result<()> {
         Err(error) => {
             // Who has no daemon, or no container, hears that.
             if exit::code(&error) == exit::FAILED {
-                eprintln!("wharf: {error:#}");
-                return Err(Command(i32::from(exit::EXEC_FAILED)).into());
+                let said = format!("{error:#}");
+                eprintln!("wharf: {said}");
+                return Err(Command(exit::of_exec(&said, &program).into()).into());
             }
             Err(error)
         }
