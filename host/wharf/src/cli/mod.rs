@@ -83,11 +83,14 @@ struct Endpoint {
     socket: PathBuf,
 }
 
+/// The containerd namespace of the pods' images.
+const CRI_NAMESPACE: &str = "k8s.io";
+
 /// Whose images.
 #[derive(Args, Clone)]
 struct Namespace {
     /// The containerd namespace; k8s.io is the one that the kubelet and crictl see
-    #[arg(long, short, default_value = "k8s.io")]
+    #[arg(long, short, default_value = CRI_NAMESPACE)]
     namespace: String,
 }
 

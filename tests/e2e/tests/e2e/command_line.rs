@@ -90,6 +90,37 @@ fn images_of_another_namespace_are_listed_inspected_and_removed_there() {
 }
 
 #[test]
+fn unused_images_are_pruned_and_all_removed() {
+    let Some(node) = Node::start() else { return };
+    let [used, mounted, unused] = ["busybox:1", "odd:1", "user:numeric"].map(|name| format!("images.test/{name}"));
+    ok(&node, &["pull", &mounted]);
+    ok(&node, &["pull", &unused]);
+    ok(&node, &["pull", "-n", "other", &unused]);
+    let tags = |node: &Node| -> Vec<String> {
+        let listed = json(node, &["images", "--json"]);
+        listed.as_array().unwrap().iter().map(|image| image["tags"][0].as_str().unwrap().to_owned()).collect()
+    };
+    let pod = node.pod("prune");
+    let volume = json!([{ "container_path": "/volume", "image": { "image": mounted }, "readonly": true }]);
+    let id = node.run_with(&pod, "main", "true", |container| container["mounts"] = volume.clone());
+    node.exit_code(&id);
+    let gone = ok(&node, &["rmi", "--prune"]);
+    assert_eq!(gone.lines().count(), 1, "{gone}");
+    assert_eq!(tags(&node), [used, mounted], "those of a container that has ended stay");
+    assert_eq!(ok(&node, &["rmi", "--prune"]), "");
+    node.ok(&["rmp", "-f", &pod.id]);
+    assert_eq!(ok(&node, &["rmi", "--all"]).lines().count(), 2);
+    assert_eq!(tags(&node), [""; 0]);
+    assert_eq!(json(&node, &["images", "-n", "other", "--json"]).as_array().unwrap().len(), 1);
+    ok(&node, &["rmi", "--prune", "-n", "other"]);
+    let (code, said) = fails(&node, &["rmi"]);
+    assert!(code == 2 && said.contains("IMAGES"), "{said}");
+    let (code, said) = fails(&node, &["rmi", "--all", &Node::image()]);
+    assert!(code == 2, "{said}");
+    node.finish();
+}
+
+#[test]
 fn on_a_terminal_a_pull_has_a_bar_a_layer() {
     let Some(node) = Node::empty() else { return };
     let image = Node::image();
