@@ -16,6 +16,7 @@ mod pods;
 mod ps;
 mod pull;
 mod rmi;
+mod select;
 mod snapshots;
 mod table;
 mod version;

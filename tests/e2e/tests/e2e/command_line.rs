@@ -121,6 +121,85 @@ fn unused_images_are_pruned_and_all_removed() {
 }
 
 #[test]
+fn lists_are_filtered_as_by_crictl() {
+    let Some(node) = Node::start() else { return };
+    let [web, db] = ["web", "db"]
+        .map(|name| node.pod_with(name, |pod| pod["metadata"]["namespace"] = json!(format!("space-{name}"))));
+    let first = node.run_with(&web, "main", "sleep 1000", |c| c["labels"] = json!({ "tier": "front", "a": "b" }));
+    let ended = node.run_with(&web, "init-1", "exit 0", |c| c["labels"] = json!({ "tier": "front" }));
+    node.exit_code(&ended);
+    let last = node.run(&db, "main", "sleep 1000");
+    let lines = |flags: &[&str]| -> Vec<String> {
+        let mut ids: Vec<_> = ok(&node, flags).lines().map(str::to_owned).collect();
+        ids.sort();
+        ids
+    };
+    let sorted = |ids: &[&String]| {
+        let mut ids: Vec<_> = ids.iter().map(|id| (*id).clone()).collect();
+        ids.sort();
+        ids
+    };
+    for (flags, expected) in [
+        (&["--label", "tier=front"][..], &[&first][..]),
+        (&["-a", "--label", "tier=front"], &[&first, &ended]),
+        (&["-a", "--label", "tier=front", "--label", "a=b"], &[&first]),
+        (&["-a", "--name", "^init-[0-9]$"], &[&ended]),
+        (&["--namespace", "space-db"], &[&last]),
+        (&["--state", "exited"], &[&ended]),
+        (&["--latest"], &[&last]),
+        (&["--last", "2"], &[&last, &ended]),
+        (&["-a", "--image", "images.test/busybox:1"], &[&first, &ended, &last]),
+    ] {
+        assert_eq!(lines(&[&["ps", "-q"][..], flags].concat()), sorted(expected), "ps {flags:?}");
+    }
+    let (code, said) = fails(&node, &["ps", "--image", "images.test/absent:1"]);
+    assert_eq!(code, 4, "{said}");
+    let whole = ok(&node, &["ps", "--no-trunc"]);
+    assert!(whole.contains(&first) && whole.contains(&web.id) && whole.contains("space-web"), "{whole}");
+    node.ok(&["stopp", &db.id]);
+    for (flags, expected) in [
+        (&["--name", "web"][..], &web),
+        (&["--label", "test=db"], &db),
+        (&["--namespace", "space-web"], &web),
+        (&["--state", "ready"], &web),
+        (&["--state", "notready"], &db),
+        (&["--latest"], &db),
+        (&["-n", "1"], &db),
+    ] {
+        let listed = lines(&[&["pods", "-q"][..], flags].concat());
+        assert_eq!(listed, std::slice::from_ref(&expected.id), "pods {flags:?}");
+    }
+    assert!(ok(&node, &["pods", "--no-trunc"]).contains(&web.id));
+    node.finish();
+}
+
+#[test]
+fn images_are_filtered_and_shown_with_digests_and_age() {
+    let Some(node) = Node::start() else { return };
+    ok(&node, &["pull", "images.test/odd:1"]);
+    let listed = json(&node, &["images", "--json", "images.test/busybox:1"]);
+    assert_eq!(listed.as_array().unwrap().len(), 1, "the one that is named");
+    let (id, digest) = (listed[0]["id"].as_str().unwrap(), listed[0]["digests"][0].as_str().unwrap());
+    assert!(listed[0]["createdAt"].as_i64().is_some(), "{listed:#}");
+    let whole = ok(&node, &["images", "--digests", "--no-trunc"]);
+    assert!(whole.contains(id) && whole.contains(digest.split_once('@').unwrap().1), "{whole}");
+    assert!(whole.contains("CREATED") && whole.contains(" ago"), "{whole}");
+    assert!(!ok(&node, &["images"]).contains(id));
+    for (filters, expected) in [
+        (&["reference=busybox"][..], id),
+        (&["dangling=true"], ""),
+        (&["dangling=false", "reference=/busybox:[0-9]$"], id),
+        (&["label=no.such"], ""),
+    ] {
+        let flags: Vec<_> = filters.iter().flat_map(|filter| ["-f", filter]).collect();
+        assert_eq!(ok(&node, &[&["images", "-q"][..], &flags].concat()).trim(), expected, "{filters:?}");
+    }
+    let (code, said) = fails(&node, &["images", "--filter", "since=yesterday"]);
+    assert!(code == 2 && said.contains("dangling"), "{said}");
+    node.finish();
+}
+
+#[test]
 fn on_a_terminal_a_pull_has_a_bar_a_layer() {
     let Some(node) = Node::empty() else { return };
     let image = Node::image();
