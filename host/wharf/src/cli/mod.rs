@@ -59,7 +59,7 @@ enum Verb {
     Snapshots(snapshots::Flags),
     /// Show the daemon, what this node has, what it lacks and what that costs
     Info(info::Flags),
-    /// Show or check the configuration
+    /// Print the defaults or what is configured, or check it
     #[command(subcommand)]
     Config(config::Verb),
     /// Images of the daemon
