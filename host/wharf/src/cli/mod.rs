@@ -3,6 +3,7 @@
 mod client;
 mod completions;
 mod config;
+mod credentials;
 mod exec;
 mod exit;
 mod image;

@@ -8,6 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 use wharf_e2e::Node;
+use wharf_testkit::{Auth, Kind, Registry, busybox};
 
 use crate::terminal::Terminal;
 
@@ -196,6 +197,58 @@ fn images_are_filtered_and_shown_with_digests_and_age() {
     }
     let (code, said) = fails(&node, &["images", "--filter", "since=yesterday"]);
     assert!(code == 2 && said.contains("dangling"), "{said}");
+    node.finish();
+}
+
+#[test]
+fn a_pull_is_given_credentials_or_finds_the_callers_own() {
+    let registry = Registry::start(Auth::Basic("user".into(), "secret".into())).unwrap();
+    let Some(node) = Node::empty() else { return };
+    registry.add("private", "1", &busybox(Kind::Docker).unwrap());
+    let address = registry.address();
+    let image = format!("{address}/private:1");
+    let docker = tempfile::tempdir().unwrap();
+    let config = |text: &str| std::fs::write(docker.path().join("config.json"), text).unwrap();
+    let pull = |flags: &[&str], input: &str| {
+        let mut pull = node.daemon.wharf(&[&["pull", "-q"][..], flags, &[image.as_str()]].concat());
+        pull.env("DOCKER_CONFIG", docker.path()).env("PATH", docker.path());
+        let mut pull = pull.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        pull.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let out = pull.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(!said.contains("secret"), "no secret is told: {said}");
+        if out.status.success() {
+            ok(&node, &["rmi", &image]);
+        }
+        (out.status.success(), said)
+    };
+    let (pulled, said) = pull(&[], "");
+    assert!(!pulled && said.contains("Unauth") || said.contains("401"), "{said}");
+    for (flags, input, expected) in [
+        (&["--creds", "user:secret"][..], "", true),
+        (&["--creds", "user:wrong"], "", false),
+        (&["--creds", "user"], "", false),
+        (&["--username", "user", "--password-stdin"], "secret\n", true),
+        (&["-u", "user", "--password-stdin"], "wrong", false),
+        (&["-u", "user", "--password-stdin"], "", false),
+        (&["-u", "user"], "secret", false),
+    ] {
+        let (pulled, said) = pull(flags, input);
+        assert_eq!(pulled, expected, "{flags:?}: {said}");
+    }
+    config(&json!({ "auths": { &address: { "auth": "dXNlcjpzZWNyZXQ=" } } }).to_string());
+    let (pulled, said) = pull(&[], "");
+    assert!(pulled, "the caller's config.json: {said}");
+    assert!(!pull(&["--creds", "user:wrong"], "").0, "what is given goes before it");
+    config(&json!({ "credHelpers": { &address: "test" } }).to_string());
+    let (pulled, said) = pull(&[], "");
+    assert!(!pulled && said.contains("docker-credential-test"), "a helper that is not there is named: {said}");
+    let helper = docker.path().join("docker-credential-test");
+    std::fs::write(&helper, "#!/bin/sh\necho '{\"Username\": \"user\", \"Secret\": \"secret\"}'\n").unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&helper, mode).unwrap();
+    let (pulled, said) = pull(&[], "");
+    assert!(pulled, "a helper: {said}");
     node.finish();
 }
 
