@@ -282,6 +282,47 @@ fn an_archive_is_imported_from_a_file_or_from_standard_input() {
 }
 
 #[test]
+fn a_log_is_followed_through_rotations() {
+    let Some(node) = Node::start() else { return };
+    let pod = node.pod("rotation");
+    let id =
+        node.run(&pod, "main", "n=0; until [ -e /stop ]; do n=$((n+1)); echo line $n; sleep 0.02; done; echo last");
+    let mut follow = node.daemon.wharf(&["logs", "-f", &id]).stdout(Stdio::piped()).spawn().unwrap();
+    let seen = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+    let (mut out, shown) = (follow.stdout.take().unwrap(), seen.clone());
+    let reading = std::thread::spawn(move || {
+        let mut chunk = [0; 4096];
+        while let Ok(count @ 1..) = out.read(&mut chunk) {
+            shown.lock().unwrap().push_str(std::str::from_utf8(&chunk[..count]).unwrap());
+        }
+    });
+    let (log, old) = (pod.logs.join("main.log"), pod.logs.join("main.log.1"));
+    node.wait_log(&id, "line 3");
+    for _ in 0..3 {
+        std::fs::rename(&log, &old).unwrap();
+        node.ok(&["logs", "-r", &id]);
+        // Only then again: what is rotated twice before anybody looks is gone.
+        let followed = || {
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            let first =
+                text.lines().next().and_then(|line| line.split_once(" F ")).map(|(_, text)| format!("{text}\n"));
+            first.is_some_and(|first| seen.lock().unwrap().contains(&first))
+        };
+        assert!(wharf_testkit::wait_for(DEADLINE, followed), "it does not go on in the new file");
+    }
+    node.exec(&id, "touch /stop");
+    reading.join().unwrap();
+    assert!(follow.wait().unwrap().success());
+    let text = seen.lock().unwrap().clone();
+    let (lines, last) = text.trim_end().rsplit_once('\n').unwrap();
+    let numbers: Vec<u32> = lines.lines().map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect();
+    let most = u32::try_from(numbers.len()).unwrap();
+    assert!(numbers.iter().copied().eq(1..=most), "each line once and in order: {text}");
+    assert!(most > 6 && last == "last", "{text}");
+    node.finish();
+}
+
+#[test]
 fn on_a_terminal_a_pull_has_a_bar_a_layer() {
     let Some(node) = Node::empty() else { return };
     let image = Node::image();
