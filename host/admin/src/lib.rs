@@ -1,9 +1,11 @@
 //! What the wharf command line asks the daemon for beside CRI: plugins and their calls, a pull with its
-//! progress, the import of an image, snapshots, and what the node has.
+//! progress, the import of an image, images of other containerd namespaces than CRI's, snapshots, and what the node
+//! has.
 //!
 //! A service of our own on the daemon's socket. Both ends are one binary, so it is no stable interface.
 #![forbid(unsafe_code)]
 
+mod images;
 mod import_image;
 mod info;
 mod plugins;

@@ -38,10 +38,13 @@ pub(crate) fn pull(
 
 async fn run(images: Images, request: &PullImageRequest, reference: Reference, replies: &Replies) {
     let (told, mut progress) = watch::channel(Progress::default());
-    let auth = (!request.username.is_empty()).then(|| Auth {
-        username: request.username.clone(),
-        password: request.password.clone(),
-        ..Auth::default()
+    let auth = request.credentials.clone().map(|credentials| Auth {
+        username: credentials.username,
+        password: credentials.password,
+        auth: credentials.auth,
+        identity_token: credentials.identity_token,
+        registry_token: credentials.registry_token,
+        server_address: String::new(),
     });
     let pulling = images.pull(namespace(&request.namespace), &reference, auth, Some(told));
     tokio::pin!(pulling);

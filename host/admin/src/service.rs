@@ -8,10 +8,12 @@ use wharf_plugins::Plugins;
 use wharf_snapshots::Snapshots;
 
 use crate::{
-    NodeInfo, import_image, info, plugins,
+    NodeInfo, images, import_image, info, plugins,
     proto::{
-        ImportImageReply, ImportImageRequest, InfoReply, InfoRequest, PluginsReply, PluginsRequest, PullImageReply,
-        PullImageRequest, SnapshotsReply, SnapshotsRequest,
+        ImageStatusReply, ImageStatusRequest, ImportImageReply, ImportImageRequest, InfoReply, InfoRequest,
+        ListImagesReply, ListImagesRequest, PluginsReply, PluginsRequest, PullImageReply, PullImageRequest,
+        RemoveImageReply, RemoveImageRequest, SnapshotsReply, SnapshotsRequest, StreamCertificateReply,
+        StreamCertificateRequest,
         admin_server::{Admin, AdminServer},
     },
     pull_image, snapshots,
@@ -29,6 +31,8 @@ pub struct Parts {
     pub networks: Networks,
     /// A folder of ours on the disk of the images, for an archive on its way in.
     pub spool: PathBuf,
+    /// The certificate of the server of streams, DER; none: it does not speak TLS.
+    pub stream_certificate: Option<Vec<u8>>,
     /// What the daemon knows of itself.
     pub node: NodeInfo,
 }
@@ -59,8 +63,28 @@ impl Admin for Service {
         pull_image::pull(self.0.images.clone(), request.into_inner()).map(Response::new)
     }
 
+    async fn list_images(&self, request: Request<ListImagesRequest>) -> Result<Response<ListImagesReply>, Status> {
+        images::list(&self.0.images, &request.into_inner()).await.map(Response::new)
+    }
+
+    async fn image_status(&self, request: Request<ImageStatusRequest>) -> Result<Response<ImageStatusReply>, Status> {
+        images::status(&self.0.images, &request.into_inner()).await.map(Response::new)
+    }
+
+    async fn remove_image(&self, request: Request<RemoveImageRequest>) -> Result<Response<RemoveImageReply>, Status> {
+        images::remove(&self.0.images, &request.into_inner()).await.map(Response::new)
+    }
+
     async fn snapshots(&self, request: Request<SnapshotsRequest>) -> Result<Response<SnapshotsReply>, Status> {
         snapshots::list(&self.0.snapshots, &request.into_inner()).await.map(Response::new)
+    }
+
+    async fn stream_certificate(
+        &self,
+        _: Request<StreamCertificateRequest>,
+    ) -> Result<Response<StreamCertificateReply>, Status> {
+        let certificate = self.0.stream_certificate.clone().unwrap_or_default();
+        Ok(Response::new(StreamCertificateReply { certificate }))
     }
 
     async fn info(&self, _: Request<InfoRequest>) -> Result<Response<InfoReply>, Status> {

@@ -12,11 +12,11 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
-use tokio_rustls::TlsAcceptor;
 use wharf_error::{Kind, Result, ResultExt as _};
 
 use crate::{
-    AttachRequest, ExecRequest, Handler, PortForwardRequest, StreamingConfig, tls,
+    AttachRequest, ExecRequest, Handler, PortForwardRequest, StreamingConfig,
+    tls::{self, Tls},
     tokens::Tokens,
     upgrade::{self, Asked},
     wire::{Wire, second},
@@ -43,7 +43,7 @@ pub struct Listening {
 pub(crate) struct Inner {
     pub(crate) config: StreamingConfig,
     address: SocketAddr,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Tls>,
     pub(crate) handler: Arc<dyn Handler>,
     pub(crate) tokens: Tokens<Asked>,
 }
@@ -58,7 +58,7 @@ impl Server {
     /// Where the address is not ours or is taken, and where certificate or key cannot be used.
     pub async fn bind(config: StreamingConfig, handler: Arc<dyn Handler>) -> Result<Listening> {
         let what = || format!("streaming: listen on {}", config.address);
-        let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
+        let tls = config.tls.as_ref().map(tls::tls).transpose()?;
         let listener = TcpListener::bind(config.address).await;
         let listener = listener.map_err(|error| {
             wharf_error::Error::new(Kind::FailedPrecondition, what())
@@ -93,6 +93,11 @@ impl Server {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.inner.address
+    }
+
+    /// The certificate that a client is shown, DER; none: it does not speak TLS.
+    pub fn certificate(&self) -> Option<&[u8]> {
+        self.inner.tls.as_ref()?.chain.first().map(AsRef::as_ref)
     }
 
     fn url(&self, path: &str, asked: Asked) -> Result<String> {
@@ -163,6 +168,6 @@ async fn serve(inner: Arc<Inner>, connection: TcpStream, place: Place) {
 async fn secured(inner: &Inner, connection: TcpStream) -> io::Result<Wire> {
     let Some(tls) = &inner.tls else { return Wire::plain(connection) };
     let socket = second(&connection)?;
-    let stream = tokio::time::timeout(PATIENCE, tls.accept(connection)).await??;
+    let stream = tokio::time::timeout(PATIENCE, tls.acceptor.accept(connection)).await??;
     Ok(Wire::over(socket, stream))
 }

@@ -11,8 +11,15 @@ use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use crate::TlsFiles;
 
-/// Reads certificate and key; from then on a client that does not speak TLS is not served.
-pub(crate) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor> {
+/// TLS as it is served: a client that does not speak it is not.
+pub(crate) struct Tls {
+    pub(crate) acceptor: TlsAcceptor,
+    /// What a client is shown, its own certificate first.
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+}
+
+/// Reads certificate and key.
+pub(crate) fn tls(files: &TlsFiles) -> Result<Tls> {
     let chain = certificates(&files.certificate)?;
     let key = PrivateKeyDer::from_pem_file(&files.key)
         .step_as(Kind::FailedPrecondition, || format!("streaming: read the key {}", files.key.display()))?;
@@ -23,12 +30,12 @@ pub(crate) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor> {
         Some(path) => builder.with_client_cert_verifier(verifier(path, provider)?),
         None => builder.with_no_client_auth(),
     };
-    let mut config = builder.with_single_cert(chain, key).step_as(Kind::FailedPrecondition, || {
+    let mut config = builder.with_single_cert(chain.clone(), key).step_as(Kind::FailedPrecondition, || {
         format!("streaming: use the certificate {}", files.certificate.display())
     })?;
     // An upgrade is of HTTP/1.1 alone.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config).into())
+    Ok(Tls { acceptor: Arc::new(config).into(), chain })
 }
 
 /// Whoever has a certificate of these authorities may connect, and nobody else.

@@ -5,9 +5,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint};
 use wharf_admin::proto::admin_client::AdminClient;
-use wharf_api::cri::{
-    VersionRequest, image_service_client::ImageServiceClient, runtime_service_client::RuntimeServiceClient,
-};
+use wharf_api::cri::{VersionRequest, runtime_service_client::RuntimeServiceClient};
 
 use super::exit::{NoDaemon, Said};
 
@@ -34,11 +32,6 @@ pub(super) async fn admin(socket: &Path) -> Result<AdminClient<Channel>> {
 /// A client of CRI's runtime service.
 pub(super) async fn runtime(socket: &Path) -> Result<RuntimeServiceClient<Channel>> {
     Ok(RuntimeServiceClient::new(connect(socket).await?).max_decoding_message_size(LONGEST))
-}
-
-/// A client of CRI's image service.
-pub(super) async fn images(socket: &Path) -> Result<ImageServiceClient<Channel>> {
-    Ok(ImageServiceClient::new(connect(socket).await?).max_decoding_message_size(LONGEST))
 }
 
 /// What the daemon says of itself.

@@ -9,6 +9,16 @@ use crate::config::{self, Config};
 pub(super) enum Verb {
     /// Print the default configuration, commented
     Default,
+    /// Print the configuration as the daemon has it without flags: the file, the conf.d folder beside it, and defaults for all
+    /// else
+    Show {
+        /// The file
+        #[arg(default_value = config::DEFAULT_FILE)]
+        file: PathBuf,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
     /// Check a configuration file and the conf.d folder beside it, without a daemon
     Check {
         /// The file
@@ -20,6 +30,13 @@ pub(super) enum Verb {
 pub(super) fn run(verb: Verb) -> Result<()> {
     match verb {
         Verb::Default => print!("{}", config::DEFAULT_TEXT),
+        Verb::Show { file, json } => {
+            let config = Config::load_or_default(&file)?.settled();
+            match json {
+                true => println!("{:#}", serde_json::to_value(&config)?),
+                false => print!("{}", toml::to_string_pretty(&config)?),
+            }
+        }
         Verb::Check { file } => {
             Config::load(&file)?.check()?;
             println!("{}: good", file.display());

@@ -10,14 +10,22 @@ Exit codes:
   2    the command line is wrong
   3    no daemon answers on the socket
   4    what was named does not exist
-  125  `wharf exec` itself failed; else it ends with the command's own code";
+  125  `wharf exec` itself failed
+  126  `wharf exec`: the command cannot be executed
+  127  `wharf exec`: the command is not there; else it ends with the command's own code";
 
 pub(super) const FAILED: u8 = 1;
 const NO_DAEMON: u8 = 3;
 const NOT_FOUND: u8 = 4;
 
-/// `wharf exec` could not run the command.
+/// `wharf exec` could not do its part.
 pub(super) const EXEC_FAILED: u8 = 125;
+
+/// The command of `wharf exec` is there and cannot be executed.
+const CANNOT_EXECUTE: u8 = 126;
+
+/// The command of `wharf exec` is not there.
+const NO_SUCH_COMMAND: u8 = 127;
 
 /// No daemon answers.
 #[derive(Debug)]
@@ -62,6 +70,16 @@ pub(super) fn report(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(code(error))
 }
 
+/// Why `wharf exec` has not run a program, by what is said of it: in runc's words, whoever makes the containers.
+pub(super) fn of_exec(said: &str, program: &str) -> u8 {
+    let reason = said.split_once(&format!("exec: {program:?}: "));
+    let Some((_, reason)) = reason.or_else(|| said.split_once(&format!("exec {program}: "))) else {
+        return EXEC_FAILED;
+    };
+    let absent = ["executable file not found", "no such file or directory"].iter().any(|words| reason.contains(words));
+    if absent { NO_SUCH_COMMAND } else { CANNOT_EXECUTE }
+}
+
 pub(super) fn code(error: &anyhow::Error) -> u8 {
     if error.downcast_ref::<NoDaemon>().is_some() {
         NO_DAEMON
@@ -69,5 +87,25 @@ pub(super) fn code(error: &anyhow::Error) -> u8 {
         NOT_FOUND
     } else {
         FAILED
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_is_not_there_and_one_that_cannot_be_executed_are_told_apart() {
+        for (said, program, code) in [
+            (r#"exec in container x: container x: exec: "nope": executable file not found in $PATH"#, "nope", 127),
+            (r#"exec in container x: exec: "/nope": stat /nope: no such file or directory"#, "/nope", 127),
+            ("exec in container x: exec /script: no such file or directory (it is there, but)", "/script", 127),
+            (r#"exec in container x: exec: "/etc/passwd": permission denied"#, "/etc/passwd", 126),
+            ("exec in container x: exec /garbage: exec format error", "/garbage", 126),
+            (r#"chdir to cwd ("/no/such") set in config.json: no such file or directory"#, "pwd", 125),
+            ("the connection broke before the command had ended", "sh", 125),
+        ] {
+            assert_eq!(of_exec(said, program), code, "{said}");
+        }
     }
 }

@@ -2,14 +2,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _},
     sync::mpsc,
 };
 use tokio_stream::wrappers::ReceiverStream;
-use wharf_admin::proto::ImportImageRequest;
+use wharf_admin::proto::{ImportImageRequest, ImportedImage};
 
-use super::{Endpoint, client};
+use super::{Endpoint, Namespace, client};
 
 /// One message's share of an archive, bytes.
 const CHUNK: usize = 1 << 20;
@@ -23,20 +24,37 @@ pub(super) enum Verb {
         /// The name of an image whose archive names none
         #[arg(long)]
         name: Option<String>,
-        /// The containerd namespace; k8s.io is the one that the kubelet and crictl see
-        #[arg(long, short, default_value = "k8s.io")]
-        namespace: String,
+        #[command(flatten)]
+        namespace: Namespace,
+        /// Print ids alone
+        #[arg(long, short)]
+        quiet: bool,
+        /// For programs
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         endpoint: Endpoint,
     },
 }
 
 pub(super) fn run(verb: Verb) -> Result<()> {
-    let Verb::Import { file, name, namespace, endpoint } = verb;
-    client::block_on(import(file, name.unwrap_or_default(), namespace, endpoint))
+    let Verb::Import { file, name, namespace, quiet, json, endpoint } = verb;
+    let images = client::block_on(import(file, name.unwrap_or_default(), namespace.namespace, endpoint))?;
+    if json {
+        let images = images.iter().map(|image| json!({ "id": image.id, "tags": image.names }));
+        println!("{:#}", Value::Array(images.collect()));
+        return Ok(());
+    }
+    for image in images {
+        match quiet {
+            true => println!("{}", image.id),
+            false => println!("{}\t{}", image.id, image.names.join(" ")),
+        }
+    }
+    Ok(())
 }
 
-async fn import(file: PathBuf, name: String, namespace: String, endpoint: Endpoint) -> Result<()> {
+async fn import(file: PathBuf, name: String, namespace: String, endpoint: Endpoint) -> Result<Vec<ImportedImage>> {
     let archive = open(&file).await?;
     let mut admin = client::admin(&endpoint.socket).await?;
     let (chunks, receiver) = mpsc::channel(4);
@@ -46,10 +64,7 @@ async fn import(file: PathBuf, name: String, namespace: String, endpoint: Endpoi
     // A refused import ends the stream early: its own error says more than the broken pipe of ours.
     let reply = reply.map_err(client::said).with_context(|| format!("import {}", file.display()))?;
     sending.await?.with_context(|| format!("read {}", file.display()))?;
-    for image in reply.into_inner().images {
-        println!("{}\t{}", image.id, image.names.join(" "));
-    }
-    Ok(())
+    Ok(reply.into_inner().images)
 }
 
 async fn open(file: &Path) -> Result<Box<dyn AsyncRead + Send + Unpin>> {

@@ -2,13 +2,15 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use tonic::Code;
+use tonic::{Code, Status, transport::Channel};
+use wharf_admin::proto::{ImageStatusRequest, admin_client::AdminClient};
 use wharf_api::cri::{
-    ContainerStatus, ContainerStatusRequest, ImageSpec, ImageStatusRequest, PodSandboxState, PodSandboxStatus,
-    PodSandboxStatusRequest,
+    ContainerStatus, ContainerStatusRequest, PodSandboxState, PodSandboxStatus, PodSandboxStatusRequest,
+    runtime_service_client::RuntimeServiceClient,
 };
+use wharf_registry::Reference;
 
-use super::{Endpoint, client, exit::Said, images};
+use super::{Endpoint, Namespace, client, images};
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Type {
@@ -19,65 +21,105 @@ enum Type {
 
 #[derive(clap::Args)]
 pub(super) struct Flags {
-    /// A container, a pod or an image: an id, the beginning of one, or an image's name
-    object: String,
-    /// What it is, where that is not clear
+    /// Containers, pods or images: ids, beginnings of ids, or images' names; of several, an array is printed
+    #[arg(required = true)]
+    objects: Vec<String>,
+    /// What they are, where that is not clear
     #[arg(long = "type", short)]
     kind: Option<Type>,
+    #[command(flatten)]
+    namespace: Namespace,
     #[command(flatten)]
     endpoint: Endpoint,
 }
 
-pub(super) fn run(flags: &Flags) -> Result<()> {
+/// Whom to ask.
+struct Asked {
+    runtime: RuntimeServiceClient<Channel>,
+    admin: AdminClient<Channel>,
+    namespace: String,
+}
+
+pub(super) fn run(flags: Flags) -> Result<()> {
     client::block_on(show(flags))
 }
 
-/// The first kind that has it, unless one is named.
-async fn show(flags: &Flags) -> Result<()> {
-    let kinds = flags.kind.map_or(vec![Type::Container, Type::Pod, Type::Image], |kind| vec![kind]);
-    for kind in kinds {
-        let found = match kind {
-            Type::Container => container(flags).await,
-            Type::Pod => pod(flags).await,
-            Type::Image => image(flags).await,
-        };
-        match found {
-            Err(error) if is_not_found(&error) => {}
-            Err(error) => return Err(error),
-            Ok(Some(found)) => {
-                println!("{found:#}");
-                return Ok(());
-            }
-            Ok(None) => {}
+/// All of them are looked for; what is there is shown, and the first error told at the end.
+async fn show(flags: Flags) -> Result<()> {
+    let Flags { objects, kind, namespace, endpoint } = flags;
+    let mut asked = Asked {
+        runtime: client::runtime(&endpoint.socket).await?,
+        admin: client::admin(&endpoint.socket).await?,
+        namespace: namespace.namespace,
+    };
+    let (mut all, mut failed) = (Vec::with_capacity(objects.len()), None);
+    for object in &objects {
+        match (asked.find(object, kind).await, &failed) {
+            (Ok(found), _) => all.push(found),
+            (Err(error), None) => failed = Some(error),
+            (Err(error), Some(_)) => eprintln!("wharf: {error:#}"),
         }
     }
-    Err(Said(tonic::Status::not_found(format!(
-        "{:?}: there is no container, pod or image of that id or name",
-        flags.object
-    )))
-    .into())
+    match all.as_slice() {
+        [only] if objects.len() == 1 => println!("{only:#}"),
+        [] if objects.len() == 1 => {}
+        _ => println!("{:#}", Value::Array(all)),
+    }
+    failed.map_or(Ok(()), Err)
 }
 
-async fn container(flags: &Flags) -> Result<Option<Value>> {
-    let request = ContainerStatusRequest { container_id: flags.object.clone(), verbose: true };
-    let mut client = client::runtime(&flags.endpoint.socket).await?;
-    let answer = client.container_status(request).await.map_err(client::said)?.into_inner();
-    Ok(answer.status.map(|status| shown("container", container_json(&status), &answer.info)))
-}
+// === impl Asked ===
 
-async fn pod(flags: &Flags) -> Result<Option<Value>> {
-    let request = PodSandboxStatusRequest { pod_sandbox_id: flags.object.clone(), verbose: true };
-    let mut client = client::runtime(&flags.endpoint.socket).await?;
-    let answer = client.pod_sandbox_status(request).await.map_err(client::said)?.into_inner();
-    Ok(answer.status.map(|status| shown("pod", pod_json(&status), &answer.info)))
-}
+impl Asked {
+    /// As the first kind that has it, unless one is named.
+    async fn find(&mut self, object: &str, kind: Option<Type>) -> Result<Value> {
+        let kinds = kind.map_or(vec![Type::Container, Type::Pod, Type::Image], |kind| vec![kind]);
+        for kind in kinds {
+            let found = match kind {
+                Type::Container => self.container(object).await,
+                Type::Pod => self.pod(object).await,
+                Type::Image => self.image(object).await,
+            };
+            match found {
+                Ok(Some(found)) => return Ok(found),
+                Ok(None) => {}
+                Err(status) if status.code() == Code::NotFound => {}
+                Err(status) => return Err(client::said(status)),
+            }
+        }
+        let what = match kind {
+            None => "container, pod or image",
+            Some(Type::Container) => "container",
+            Some(Type::Pod) => "pod",
+            Some(Type::Image) => "image",
+        };
+        Err(client::said(Status::not_found(format!("{object:?}: there is no {what} of that id or name"))))
+    }
 
-async fn image(flags: &Flags) -> Result<Option<Value>> {
-    let spec = ImageSpec { image: flags.object.clone(), ..ImageSpec::default() };
-    let request = ImageStatusRequest { image: Some(spec), verbose: true };
-    let mut client = client::images(&flags.endpoint.socket).await?;
-    let answer = client.image_status(request).await.map_err(client::said)?.into_inner();
-    Ok(answer.image.map(|image| shown("image", images::to_json(&image), &answer.info)))
+    async fn container(&mut self, object: &str) -> Result<Option<Value>, Status> {
+        let request = ContainerStatusRequest { container_id: object.to_owned(), verbose: true };
+        let answer = self.runtime.container_status(request).await?.into_inner();
+        Ok(answer.status.map(|status| shown("container", container_json(&status), &answer.info)))
+    }
+
+    async fn pod(&mut self, object: &str) -> Result<Option<Value>, Status> {
+        let request = PodSandboxStatusRequest { pod_sandbox_id: object.to_owned(), verbose: true };
+        let answer = self.runtime.pod_sandbox_status(request).await?.into_inner();
+        Ok(answer.status.map(|status| shown("pod", pod_json(&status), &answer.info)))
+    }
+
+    async fn image(&mut self, object: &str) -> Result<Option<Value>, Status> {
+        let request = ImageStatusRequest { namespace: self.namespace.clone(), image: object.to_owned() };
+        let answer = match self.admin.image_status(request).await {
+            // No image can be called so.
+            Err(status) if status.code() == Code::InvalidArgument && object.parse::<Reference>().is_err() => {
+                return Ok(None);
+            }
+            answer => answer?.into_inner(),
+        };
+        let info = BTreeMap::from([("info".to_owned(), answer.info)]);
+        Ok(answer.image.map(|image| shown("image", images::to_json(&image), &info)))
+    }
 }
 
 fn shown(kind: &str, status: Value, info: &BTreeMap<String, String>) -> Value {
@@ -110,9 +152,4 @@ fn pod_json(status: &PodSandboxStatus) -> Value {
         "ip": status.network.as_ref().map(|network| network.ip.clone()), "labels": status.labels,
         "annotations": status.annotations, "runtimeHandler": status.runtime_handler,
     })
-}
-
-/// Also for a name that cannot be an id.
-fn is_not_found(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<Said>().is_some_and(|said| matches!(said.0.code(), Code::NotFound))
 }

@@ -3,6 +3,7 @@
 mod client;
 mod completions;
 mod config;
+mod credentials;
 mod exec;
 mod exit;
 mod image;
@@ -16,6 +17,7 @@ mod pods;
 mod ps;
 mod pull;
 mod rmi;
+mod select;
 mod snapshots;
 mod table;
 mod version;
@@ -52,13 +54,13 @@ enum Verb {
     Logs(logs::Flags),
     /// Run a command in a running container
     Exec(exec::Flags),
-    /// Show all that is known of a container, pod or image, as JSON
+    /// Show all that is known of containers, pods or images, as JSON
     Inspect(inspect::Flags),
     /// List snapshots: layers of images, roots of containers
     Snapshots(snapshots::Flags),
     /// Show the daemon, what this node has, what it lacks and what that costs
     Info(info::Flags),
-    /// Show or check the configuration
+    /// Print the defaults or what is configured, or check it
     #[command(subcommand)]
     Config(config::Verb),
     /// Images of the daemon
@@ -83,6 +85,17 @@ struct Endpoint {
     socket: PathBuf,
 }
 
+/// The containerd namespace of the pods' images.
+const CRI_NAMESPACE: &str = "k8s.io";
+
+/// Whose images.
+#[derive(Args, Clone)]
+struct Namespace {
+    /// The containerd namespace; k8s.io is the one that the kubelet and crictl see
+    #[arg(long, short, default_value = CRI_NAMESPACE)]
+    namespace: String,
+}
+
 /// Runs the verb; errors go to standard error in one line, and the exit code tells what sort they are of.
 pub(crate) fn run() -> ExitCode {
     if let Some(code) = oci::called_as_runtime() {
@@ -100,7 +113,7 @@ pub(crate) fn run() -> ExitCode {
         Verb::Pods(flags) => pods::run(&flags),
         Verb::Logs(flags) => logs::run(flags),
         Verb::Exec(flags) => exec::run(flags),
-        Verb::Inspect(flags) => inspect::run(&flags),
+        Verb::Inspect(flags) => inspect::run(flags),
         Verb::Snapshots(flags) => snapshots::run(flags),
         Verb::Info(flags) => info::run(&flags),
         Verb::Oci(flags) => return oci::run(flags),

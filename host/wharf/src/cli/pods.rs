@@ -1,14 +1,27 @@
 use anyhow::Result;
 use serde_json::{Value, json};
-use wharf_api::cri::{ListPodSandboxRequest, PodSandbox, PodSandboxState};
+use wharf_api::cri::{ListPodSandboxRequest, PodSandbox, PodSandboxFilter, PodSandboxState, PodSandboxStateValue};
 
 use super::{
     Endpoint, client,
-    table::{ago, short, table},
+    select::Selection,
+    table::{ago, id, table},
 };
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum State {
+    Ready,
+    #[value(alias = "not-ready")]
+    Notready,
+}
 
 #[derive(clap::Args)]
 pub(super) struct Flags {
+    /// Only those in this state
+    #[arg(long, short)]
+    state: Option<State>,
+    #[command(flatten)]
+    selection: Selection,
     /// Print ids alone
     #[arg(long, short)]
     quiet: bool,
@@ -25,8 +38,23 @@ pub(super) fn run(flags: &Flags) -> Result<()> {
 
 async fn list(flags: &Flags) -> Result<()> {
     let mut client = client::runtime(&flags.endpoint.socket).await?;
-    let pods = client.list_pod_sandbox(ListPodSandboxRequest::default()).await.map_err(client::said)?;
-    let pods = pods.into_inner().items;
+    let wanted = flags.state.map(|state| match state {
+        State::Ready => PodSandboxState::SandboxReady,
+        State::Notready => PodSandboxState::SandboxNotready,
+    });
+    let filter = PodSandboxFilter {
+        state: wanted.map(|state| PodSandboxStateValue { state: state.into() }),
+        label_selector: flags.selection.labels(),
+        ..PodSandboxFilter::default()
+    };
+    let request = ListPodSandboxRequest { filter: Some(filter) };
+    let mut pods = client.list_pod_sandbox(request).await.map_err(client::said)?.into_inner().items;
+    pods.retain(|pod| {
+        let metadata = pod.metadata.clone().unwrap_or_default();
+        flags.selection.wants(&metadata.name, &metadata.namespace)
+    });
+    // The daemon tells the newest first.
+    flags.selection.cut(&mut pods);
     if flags.json {
         println!("{:#}", Value::Array(pods.iter().map(to_json).collect()));
     } else if flags.quiet {
@@ -37,7 +65,7 @@ async fn list(flags: &Flags) -> Result<()> {
             let metadata = pod.metadata.clone().unwrap_or_default();
             let runtime = if pod.runtime_handler.is_empty() { "(default)" } else { &pod.runtime_handler };
             rows.add_row([
-                short(&pod.id),
+                id(&pod.id, flags.selection.no_trunc),
                 ago(pod.created_at),
                 state(pod).to_owned(),
                 metadata.name,

@@ -5,18 +5,16 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 use wharf_admin::proto::{LayerProgress, PullImageRequest};
 
-use super::{Endpoint, client, table::short};
+use super::{Endpoint, Namespace, client, credentials, table::short};
 
 #[derive(clap::Args)]
 pub(super) struct Flags {
     /// The image's name, as in docker.io/library/busybox:1
     image: String,
-    /// user:password; else those of the node's configuration
-    #[arg(long, env = "WHARF_CREDS", hide_env_values = true)]
-    creds: Option<String>,
-    /// The containerd namespace; k8s.io is the one that the kubelet and crictl see
-    #[arg(long, short, default_value = "k8s.io")]
-    namespace: String,
+    #[command(flatten)]
+    credentials: credentials::Flags,
+    #[command(flatten)]
+    namespace: Namespace,
     /// Print the id alone
     #[arg(long, short)]
     quiet: bool,
@@ -32,18 +30,9 @@ pub(super) fn run(flags: Flags) -> Result<()> {
 }
 
 async fn pull(flags: Flags) -> Result<()> {
-    let Flags { image, creds, namespace, quiet, json, endpoint } = flags;
-    let (username, password) = match creds.as_deref().map(|creds| creds.split_once(':')) {
-        None => ("", ""),
-        Some(Some(pair)) => pair,
-        Some(None) => bail!("--creds: not user:password"),
-    };
-    let request = PullImageRequest {
-        image: image.clone(),
-        namespace,
-        username: username.to_owned(),
-        password: password.to_owned(),
-    };
+    let Flags { image, credentials, namespace, quiet, json, endpoint } = flags;
+    let credentials = credentials.find(&image).await?;
+    let request = PullImageRequest { image: image.clone(), namespace: namespace.namespace, credentials };
     let mut admin = client::admin(&endpoint.socket).await?;
     let pulling = async {
         let mut replies = admin.pull_image(request).await.map_err(client::said)?.into_inner();

@@ -1,16 +1,28 @@
-use anyhow::{Context as _, Result};
-use wharf_api::cri::{ImageSpec, ImageStatusRequest, RemoveImageRequest};
+use std::{collections::HashSet, path::Path};
 
-use super::{Endpoint, client, exit::Said};
+use anyhow::{Context as _, Result};
+use tonic::{Code, transport::Channel};
+use wharf_admin::proto::{Image, ImageStatusRequest, ListImagesRequest, RemoveImageRequest, admin_client::AdminClient};
+use wharf_api::cri::{ContainerStatusRequest, ListContainersRequest};
+
+use super::{CRI_NAMESPACE, Endpoint, Namespace, client};
 
 #[derive(clap::Args)]
 pub(super) struct Flags {
     /// Names, ids, or beginnings of ids
-    #[arg(required = true)]
+    #[arg(required_unless_present_any = ["all", "prune"])]
     images: Vec<String>,
+    /// Remove all images of the namespace
+    #[arg(long, short, conflicts_with_all = ["images", "prune"])]
+    all: bool,
+    /// Remove the images of the namespace that no container has, whether it runs or not, and that are not pinned
+    #[arg(long, conflicts_with = "images")]
+    prune: bool,
     /// An image that is not there is no error
     #[arg(long, short)]
     force: bool,
+    #[command(flatten)]
+    namespace: Namespace,
     #[command(flatten)]
     endpoint: Endpoint,
 }
@@ -21,20 +33,22 @@ pub(super) fn run(flags: Flags) -> Result<()> {
 
 /// All of them are tried; the first error is told at the end.
 async fn remove(flags: Flags) -> Result<()> {
-    let mut client = client::images(&flags.endpoint.socket).await?;
+    let mut admin = client::admin(&flags.endpoint.socket).await?;
+    let namespace = flags.namespace.namespace;
+    let (mut images, mut force) = (flags.images, flags.force);
+    if flags.all || flags.prune {
+        images = unwanted(&mut admin, &flags.endpoint.socket, &namespace, flags.prune).await?;
+        // Somebody else may be at it, too.
+        force = true;
+    }
     let mut failed = None;
-    for image in flags.images {
-        let spec = ImageSpec { image: image.clone(), ..ImageSpec::default() };
-        let removed = async {
-            let request = ImageStatusRequest { image: Some(spec.clone()), verbose: false };
-            let status = client.image_status(request).await.map_err(client::said)?.into_inner();
-            if status.image.is_none() && !flags.force {
-                return Err(Said(tonic::Status::not_found(format!("image {image:?} not found"))).into());
-            }
-            client.remove_image(RemoveImageRequest { image: Some(spec) }).await.map_err(client::said)?;
-            anyhow::Ok(())
+    for image in images {
+        let request = RemoveImageRequest { namespace: namespace.clone(), image: image.clone() };
+        let removed = match admin.remove_image(request).await {
+            Err(status) if force && status.code() == Code::NotFound => Ok(()),
+            removed => removed.map(drop),
         };
-        match removed.await.with_context(|| format!("remove image {image}")) {
+        match removed.map_err(client::said).with_context(|| format!("remove image {image}")) {
             Ok(()) => println!("{image}"),
             Err(error) => match failed {
                 None => failed = Some(error),
@@ -43,4 +57,51 @@ async fn remove(flags: Flags) -> Result<()> {
         }
     }
     failed.map_or(Ok(()), Err)
+}
+
+/// The ids of all images, or of those that nobody needs.
+async fn unwanted(
+    admin: &mut AdminClient<Channel>,
+    socket: &Path,
+    namespace: &str,
+    only_unused: bool,
+) -> Result<Vec<String>> {
+    let request = ListImagesRequest { namespace: namespace.to_owned(), image: String::new() };
+    let all = admin.list_images(request).await.map_err(client::said)?.into_inner().images;
+    let used = match only_unused && namespace == CRI_NAMESPACE {
+        true => used(admin, socket).await?,
+        false => HashSet::new(),
+    };
+    let goes = |image: &Image| !(only_unused && (image.pinned || used.contains(&image.id)));
+    Ok(all.into_iter().filter(goes).map(|image| image.id).collect())
+}
+
+/// The ids of the images that containers are of, or have mounted.
+async fn used(admin: &mut AdminClient<Channel>, socket: &Path) -> Result<HashSet<String>> {
+    let mut runtime = client::runtime(socket).await?;
+    let containers = runtime.list_containers(ListContainersRequest::default()).await.map_err(client::said)?;
+    let (mut used, mut mounted) = (HashSet::new(), HashSet::new());
+    for container in containers.into_inner().containers {
+        used.insert(container.image_id);
+        let request = ContainerStatusRequest { container_id: container.id, verbose: false };
+        match runtime.container_status(request).await {
+            Err(status) if status.code() == Code::NotFound => {}
+            Err(status) => return Err(client::said(status)),
+            Ok(answer) => {
+                let mounts = answer.into_inner().status.unwrap_or_default().mounts;
+                mounted.extend(mounts.into_iter().filter_map(|mount| mount.image).map(|image| image.image));
+            }
+        }
+    }
+    for image in mounted.into_iter().filter(|image| !image.is_empty()) {
+        let request = ImageStatusRequest { namespace: CRI_NAMESPACE.to_owned(), image };
+        match admin.image_status(request).await {
+            Err(status) if status.code() == Code::NotFound => {}
+            answer => {
+                let image = answer.map_err(client::said)?.into_inner().image;
+                used.extend(image.map(|image| image.id));
+            }
+        }
+    }
+    Ok(used)
 }

@@ -3,15 +3,14 @@ use serde_json::json;
 use wharf_admin::proto::{Snapshot, SnapshotsRequest};
 
 use super::{
-    Endpoint, client,
+    Endpoint, Namespace, client,
     table::{ago, short, size, table},
 };
 
 #[derive(clap::Args)]
 pub(super) struct Flags {
-    /// The containerd namespace; k8s.io is the one that the kubelet and crictl see
-    #[arg(long, short, default_value = "k8s.io")]
-    namespace: String,
+    #[command(flatten)]
+    namespace: Namespace,
     /// For programs
     #[arg(long)]
     json: bool,
@@ -25,7 +24,7 @@ pub(super) fn run(flags: Flags) -> Result<()> {
 
 async fn list(flags: Flags) -> Result<()> {
     let mut admin = client::admin(&flags.endpoint.socket).await?;
-    let request = SnapshotsRequest { namespace: flags.namespace };
+    let request = SnapshotsRequest { namespace: flags.namespace.namespace };
     let reply = admin.snapshots(request).await.map_err(client::said)?.into_inner();
     if flags.json {
         let all: Vec<_> = reply.snapshots.iter().map(to_json).collect();

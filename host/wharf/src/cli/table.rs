@@ -7,6 +7,10 @@ use comfy_table::{Table, presets};
 /// Digits of an id that tell it from others on one node.
 const SHORT: usize = 13;
 
+/// From when on months are told, and years, seconds.
+const MONTHS: u64 = 90 * 86_400;
+const YEARS: u64 = 2 * 365 * 86_400;
+
 pub(super) fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     *table.style_mut() = presets::NOTHING;
@@ -19,6 +23,11 @@ pub(super) fn short(id: &str) -> String {
     id.strip_prefix("sha256:").unwrap_or(id).chars().take(SHORT).collect()
 }
 
+/// An id as it is listed, or all of it.
+pub(super) fn id(id: &str, whole: bool) -> String {
+    if whole { id.to_owned() } else { short(id) }
+}
+
 /// Nanoseconds since 1970 as people say it: `5 minutes ago`.
 pub(super) fn ago(nanos: i64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -28,7 +37,9 @@ pub(super) fn ago(nanos: i64) -> String {
         0..60 => (seconds, "second"),
         60..3600 => (seconds / 60, "minute"),
         3600..86_400 => (seconds / 3600, "hour"),
-        _ => (seconds / 86_400, "day"),
+        86_400..MONTHS => (seconds / 86_400, "day"),
+        MONTHS..YEARS => (seconds / 2_592_000, "month"),
+        _ => (seconds / 31_536_000, "year"),
     };
     format!("{count} {unit}{} ago", if count == 1 { "" } else { "s" })
 }
@@ -69,6 +80,8 @@ mod tests {
         assert_eq!(ago(before(61)), "1 minute ago");
         assert_eq!(ago(before(7300)), "2 hours ago");
         assert_eq!(ago(before(86_400 * 3)), "3 days ago");
+        assert_eq!(ago(before(86_400 * 100)), "3 months ago");
+        assert_eq!(ago(before(86_400 * 800)), "2 years ago");
     }
 
     #[test]

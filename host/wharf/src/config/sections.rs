@@ -204,6 +204,13 @@ impl Config {
         Some(socket).filter(|socket| !socket.as_os_str().is_empty())
     }
 
+    /// With what follows from other keys written out.
+    pub(crate) fn settled(self) -> Self {
+        let (socket, runtimes) = (Some(self.socket()), self.runtimes());
+        let containerd = Containerd { socket: Some(self.containerd_socket().unwrap_or_default()) };
+        Self { socket, containerd, runtimes, ..self }
+    }
+
     /// The runtime handlers that are configured, and `native`.
     pub(crate) fn runtimes(&self) -> BTreeMap<String, Handler> {
         let mut runtimes = self.runtimes.clone();

@@ -62,6 +62,7 @@ pub(super) async fn serve(config: Config) -> Result<()> {
             snapshots: snapshots.clone(),
             networks: pods.networks().clone(),
             spool: dirs.spool,
+            stream_certificate: streaming.certificate().map(<[u8]>::to_vec),
             node: node_info(&config, &socket, &streaming),
         }));
     let streaming = streaming.address();

@@ -23,6 +23,39 @@ fn the_default_configuration_is_good() {
 }
 
 #[test]
+fn the_merged_configuration_is_shown() {
+    let Some(bin) = need(Daemon::bin_dir()) else { return };
+    let show = |arguments: &[&std::path::Path]| {
+        let out = Command::new(bin.join("wharf")).args(["config", "show"]).args(arguments).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config.toml");
+    fs::create_dir(dir.path().join("conf.d")).unwrap();
+    fs::write(&file, "state = \"/run/test\"\n[cri]\nmax_log_line = 100\n[plugins.x]\nconfig = { a = 1 }\n").unwrap();
+    fs::write(dir.path().join("conf.d/10.toml"), "[cri]\nmax_log_line = 200\n[registry]\nresume_window = 0\n").unwrap();
+    let shown: serde_json::Value = serde_json::from_str(&show(&[&file, "--json".as_ref()])).unwrap();
+    assert_eq!(shown["cri"]["max_log_line"], 200, "what comes later wins");
+    assert_eq!(shown["registry"]["resume_window"], 0);
+    assert_eq!(shown["socket"], "/run/test/wharf.sock", "what follows from another key");
+    assert_eq!(shown["containerd"]["socket"], "/run/test/containerd.sock");
+    assert_eq!(shown["runtimes"]["native"]["type"], "native");
+    assert_eq!(shown["plugins"]["x"]["config"]["a"], 1);
+    assert_eq!(shown["root"], "/var/lib/wharf", "a default");
+    let text = show(&[&file]);
+    let (good, said) = check(&text).unwrap();
+    assert!(good, "{said}");
+    let again = dir.path().join("again/config.toml");
+    fs::create_dir(again.parent().unwrap()).unwrap();
+    fs::write(&again, &text).unwrap();
+    assert_eq!(show(&[&again]), text, "it says all that it means");
+    fs::write(&file, "rooot = 1").unwrap();
+    let out = Command::new(bin.join("wharf")).args(["config", "show"]).arg(&file).output().unwrap();
+    assert!(!out.status.success() && String::from_utf8_lossy(&out.stderr).contains("rooot"));
+}
+
+#[test]
 fn an_unknown_key_is_an_error_that_names_key_and_line() {
     let Some((good, said)) = check("[cri]\nmax_log_line = 16384\nmax_log_lines = 1\n") else { return };
     assert!(!good && said.contains("max_log_lines") && said.contains("line 3"), "{said}");

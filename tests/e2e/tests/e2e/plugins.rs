@@ -42,6 +42,29 @@ fn every_snapshot_of_a_container_is_decided_by_the_plugin() {
 }
 
 #[test]
+fn a_component_is_inspected_without_a_daemon() {
+    let Some(bin) = need(Daemon::bin_dir()) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("thing.wasm");
+    fs::write(&file, wharf_test_guests::HOSTILE).unwrap();
+    let inspect = |flags: &[&str]| {
+        let out =
+            std::process::Command::new(bin.join("wharf")).args(["plugin", "inspect"]).args(flags).arg(&file).output();
+        let out = out.unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let seen: serde_json::Value = serde_json::from_str(&inspect(&["--json"])).unwrap();
+    assert_eq!(seen["kind"], "snapshotter");
+    assert_eq!(seen["size"], wharf_test_guests::HOSTILE.len());
+    let powers: Vec<_> = seen["powers"].as_array().unwrap().iter().filter_map(serde_json::Value::as_str).collect();
+    assert!(powers.iter().any(|power| power.ends_with("layer-dir")), "{seen:#}");
+    assert!(seen["digest"].as_str().unwrap().starts_with("sha256:") && seen["contract"].is_string(), "{seen:#}");
+    let text = inspect(&[]);
+    assert!(text.contains("snapshotter") && text.contains("To grant: [plugins.NAME] grant = "), "{text}");
+}
+
+#[test]
 fn a_file_that_is_no_component_is_refused_and_named() {
     let Some(()) = need(root()) else { return };
     let Some(bin) = need(Daemon::bin_dir()) else { return };

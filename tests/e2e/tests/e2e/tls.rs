@@ -54,6 +54,45 @@ fn streams_are_encrypted_and_clients_show_who_they_are() {
 }
 
 #[test]
+fn wharf_exec_trusts_the_certificate_of_its_daemon_or_what_it_is_told_to() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    certificates(dir.path());
+    certificates(other.path());
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    let server =
+        format!("[streaming]\ntls_certificate = {:?}\ntls_key = {:?}\n", file("server.crt"), file("server.key"));
+    for client_ca in [None, Some(file("ca.crt"))] {
+        let with_ca = client_ca.as_ref().map(|ca| format!("tls_client_ca = {ca:?}\n")).unwrap_or_default();
+        let config = server.clone() + &with_ca;
+        let Some(node) = Node::with(DaemonOptions { config, ..DaemonOptions::default() }) else { return };
+        node.ok(&["pull", &Node::image()]);
+        let id = node.run(&node.pod("tls"), "main", "sleep 1000");
+        let exec = |flags: &[&str]| {
+            let command = [id.as_str(), "sh", "-c", "head -c 3000000 /dev/zero | wc -c; exit 7"];
+            let out = node.daemon.wharf(&[&["exec"][..], flags, &command].concat()).output().unwrap();
+            let said = String::from_utf8_lossy(&out.stderr).into_owned();
+            (out.status.code(), String::from_utf8_lossy(&out.stdout).into_owned(), said)
+        };
+        let through = |flags: &[&str]| {
+            let (code, out, said) = exec(flags);
+            assert_eq!((code, out.trim()), (Some(7), "3000000"), "{flags:?}: {said}");
+        };
+        let shown = ["--tls-cert", &file("client.crt"), "--tls-key", &file("client.key")];
+        through(&shown);
+        through(&[&shown[..], &["--tls-ca", &file("ca.crt")]].concat());
+        let wrong = other.path().join("ca.crt").display().to_string();
+        let (code, _, said) = exec(&[&shown[..], &["--tls-ca", &wrong]].concat());
+        assert!(code == Some(125) && said.contains("certificate"), "an authority that is not the daemon's: {said}");
+        let (code, _, said) = exec(&[]);
+        match client_ca {
+            None => assert_eq!(code, Some(7), "{said}"),
+            Some(_) => assert!(code == Some(125) && said.contains("--tls-cert"), "without a certificate: {said}"),
+        }
+        node.finish();
+    }
+}
+
+#[test]
 fn a_key_that_cannot_be_read_is_named_at_the_start() {
     let dir = tempfile::tempdir().unwrap();
     certificates(dir.path());

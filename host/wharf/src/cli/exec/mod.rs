@@ -2,10 +2,12 @@
 
 mod session;
 mod terminal;
+mod tls;
 
 use std::io::IsTerminal as _;
 
 use anyhow::{Context as _, Result, ensure};
+use wharf_admin::proto::StreamCertificateRequest;
 use wharf_api::cri::ExecRequest;
 
 use super::{
@@ -14,7 +16,13 @@ use super::{
 };
 use terminal::RawMode;
 
+/// What `docker exec` can and CRI cannot.
+const HELP: &str = "\
+The command runs as the container's own user, with its environment and in its working folder, and ends when wharf does:
+CRI's Exec knows nothing else. In the container, `env NAME=VALUE COMMAND` and `sh -c 'cd FOLDER && COMMAND'` do it.";
+
 #[derive(clap::Args)]
+#[command(after_help = HELP)]
 pub(super) struct Flags {
     /// Hand standard input on
     #[arg(long, short)]
@@ -28,11 +36,14 @@ pub(super) struct Flags {
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<String>,
     #[command(flatten)]
+    tls: tls::Flags,
+    #[command(flatten)]
     endpoint: Endpoint,
 }
 
-/// Ends with the command's own exit code; 125 where it could not be run.
+/// Ends with the command's own exit code, or with one that says why it could not be run.
 pub(super) fn run(flags: Flags) -> Result<()> {
+    let program = flags.command.first().cloned().unwrap_or_default();
     let code = client::block_on(exec(flags));
     match code {
         Ok(0) => Ok(()),
@@ -40,8 +51,9 @@ pub(super) fn run(flags: Flags) -> Result<()> {
         Err(error) => {
             // Who has no daemon, or no container, hears that.
             if exit::code(&error) == exit::FAILED {
-                eprintln!("wharf: {error:#}");
-                return Err(Command(i32::from(exit::EXEC_FAILED)).into());
+                let said = format!("{error:#}");
+                eprintln!("wharf: {said}");
+                return Err(Command(exit::of_exec(&said, &program).into()).into());
             }
             Err(error)
         }
@@ -62,7 +74,23 @@ async fn exec(flags: Flags) -> Result<i32> {
     };
     let mut client = client::runtime(&flags.endpoint.socket).await?;
     let url = client.exec(request).await.map_err(client::said)?.into_inner().url;
-    // Given back however this ends.
-    let _raw = (flags.tty && flags.interactive).then(RawMode::enter).transpose()?;
-    session::run(&url, flags.interactive, flags.tty).await.with_context(|| format!("exec in {}", flags.container))
+    let ran = async {
+        let target = session::Target::of(&url)?;
+        let certificate = match target.tls && flags.tls.trusts_the_daemon() {
+            true => certificate(&flags.endpoint).await?,
+            false => Vec::new(),
+        };
+        let socket = session::connect(&target, &flags.tls, certificate).await?;
+        // Given back however this ends.
+        let _raw = (flags.tty && flags.interactive).then(RawMode::enter).transpose()?;
+        session::run(socket, flags.interactive, flags.tty).await
+    };
+    ran.await.with_context(|| format!("exec in {}", flags.container))
+}
+
+/// What the daemon says that its streams are served with.
+async fn certificate(endpoint: &Endpoint) -> Result<Vec<u8>> {
+    let mut admin = client::admin(&endpoint.socket).await?;
+    let reply = admin.stream_certificate(StreamCertificateRequest {}).await.map_err(client::said)?;
+    Ok(reply.into_inner().certificate)
 }

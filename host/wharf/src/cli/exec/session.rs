@@ -1,21 +1,23 @@
 //! The client's side of Kubernetes' remote command over WebSocket, `v5.channel.k8s.io`.
 
+use std::{net::SocketAddr, time::Duration};
+
 use anyhow::{Context as _, Result, anyhow, bail};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::{
-    io::AsyncReadExt as _,
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite},
     net::TcpStream,
     signal::unix::{SignalKind, signal},
     sync::mpsc,
 };
 use tokio_tungstenite::{
-    client_async,
+    WebSocketStream, client_async,
     tungstenite::{Message, client::IntoClientRequest as _, http::HeaderValue},
 };
 
-use super::terminal;
+use super::{terminal, tls};
 
 const PROTOCOL: &str = "v5.channel.k8s.io";
 const STDIN: u8 = 0;
@@ -25,18 +27,72 @@ const ERROR: u8 = 3;
 const RESIZE: u8 = 4;
 const CLOSE: u8 = 255;
 
+/// How long a daemon that answered may take to open its streams.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// What is read at once, bytes.
 const CHUNK: usize = 32 * 1024;
 
-/// Copies until the command has ended; its exit code.
-pub(super) async fn run(url: &str, stdin: bool, tty: bool) -> Result<i32> {
-    let address = url.strip_prefix("http://").and_then(|rest| rest.split('/').next());
-    let address = address.with_context(|| format!("the daemon sends us to {url}, which is no http:// URL"))?;
+/// A connection to the daemon's streams, with TLS around it or not.
+pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
+pub(super) type Socket = WebSocketStream<Box<dyn Wire>>;
+
+/// Where the daemon sends us.
+pub(super) struct Target<'u> {
+    /// Whether it speaks TLS there.
+    pub(super) tls: bool,
+    address: SocketAddr,
+    path: &'u str,
+}
+
+// === impl Target ===
+
+impl<'u> Target<'u> {
+    pub(super) fn of(url: &'u str) -> Result<Self> {
+        let target = url.split_once("://").and_then(|(scheme, rest)| {
+            let (address, path) = rest.split_once('/')?;
+            let tls = match scheme {
+                "http" => false,
+                "https" => true,
+                _ => return None,
+            };
+            Some(Self { tls, address: address.parse().ok()?, path })
+        });
+        target.with_context(|| format!("the daemon sends us to {url}, where we do not know how to go"))
+    }
+}
+
+/// Connects; `certificate` is what the daemon says that it shows there.
+pub(super) async fn connect(target: &Target<'_>, tls: &tls::Flags, certificate: Vec<u8>) -> Result<Socket> {
+    let opening = tokio::time::timeout(PATIENCE, open(target, tls, certificate)).await;
+    opening.unwrap_or_else(|_| Err(anyhow!("its streams are not there after {PATIENCE:?}")))
+}
+
+async fn open(target: &Target<'_>, tls: &tls::Flags, certificate: Vec<u8>) -> Result<Socket> {
+    let Target { address, path, .. } = target;
     let connection = TcpStream::connect(address).await.with_context(|| format!("connect to {address}"))?;
     connection.set_nodelay(true).context("set TCP_NODELAY")?;
-    let mut request = url.replacen("http://", "ws://", 1).into_client_request().context("ask for its streams")?;
+    let wire: Box<dyn Wire> = match target.tls {
+        false => Box::new(connection),
+        true => Box::new(tls.secure(connection, *address, certificate).await?),
+    };
+    // What is around it is not the protocol's business.
+    let mut request = format!("ws://{address}/{path}").into_client_request().context("ask for its streams")?;
     request.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static(PROTOCOL));
-    let (socket, _) = client_async(request, connection).await.context("connect to its streams")?;
+    match client_async(request, wire).await {
+        Ok((socket, _)) => Ok(socket),
+        Err(error) if target.tls && !tls.has_certificate() => {
+            Err(error).context("connect to its streams (it may want a certificate: --tls-cert and --tls-key)")
+        }
+        Err(error) => Err(error).context("connect to its streams"),
+    }
+}
+
+/// Copies until the command has ended; its exit code.
+pub(super) async fn run(socket: Socket, stdin: bool, tty: bool) -> Result<i32> {
     let (mut to, mut from) = socket.split();
     let (sender, mut messages) = mpsc::channel::<Message>(4);
     if stdin {
@@ -134,6 +190,16 @@ fn ended(status: &[u8]) -> Result<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_daemon_may_send_us_to_either_scheme() {
+        let target = Target::of("https://[::1]:8443/exec/token").unwrap();
+        assert!(target.tls && target.address.port() == 8443 && target.path == "exec/token");
+        assert!(!Target::of("http://127.0.0.1:1/exec/x").unwrap().tls);
+        for bad in ["ftp://127.0.0.1:1/x", "http://127.0.0.1:1", "http://node/x", ""] {
+            assert!(Target::of(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn an_exit_code_and_an_error_are_told_apart() {

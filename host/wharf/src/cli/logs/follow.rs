@@ -17,6 +17,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub(super) struct Follower {
     path: PathBuf,
     file: BufReader<File>,
+    /// The file that has its name now, for when this one is read to its end.
+    next: Option<File>,
     line: Vec<u8>,
 }
 
@@ -31,7 +33,7 @@ impl Follower {
             let begin = tail(&mut file, lines).with_context(what)?;
             file.seek(SeekFrom::Start(begin)).with_context(what)?;
         }
-        Ok(Self { path: path.to_owned(), file: BufReader::new(file), line: Vec::new() })
+        Ok(Self { path: path.to_owned(), file: BufReader::new(file), next: None, line: Vec::new() })
     }
 
     /// The next line that is whole; none for now. What is no line of a log is left out.
@@ -44,11 +46,13 @@ impl Follower {
             read.with_context(|| format!("read the log {}", self.path.display()))?;
             if !self.line.ends_with(b"\n") {
                 // Half a line: its rest comes yet, unless the file was rotated.
-                if self.rotated()? {
+                if let Some(next) = self.next.take() {
+                    self.file = BufReader::new(next);
                     self.line.clear();
-                    continue;
+                } else if !self.rotated()? {
+                    return Ok(None);
                 }
-                return Ok(None);
+                continue;
             }
             let end = self.line.len() - 1;
             if Line::parse(&self.line[..end]).is_some() {
@@ -62,7 +66,8 @@ impl Follower {
         tokio::time::sleep(PAUSE).await;
     }
 
-    /// Whether another file has the name now; then that is read on.
+    /// Whether another file has the name now. Then this one has all that it will ever have, but was perhaps written to
+    /// since its end was seen: it is read to the end again, and that one after it.
     fn rotated(&mut self) -> Result<bool> {
         let file = match File::open(&self.path) {
             // Moved away, and not made anew yet.
@@ -74,7 +79,7 @@ impl Follower {
         if same(&new, &old) {
             return Ok(false);
         }
-        self.file = BufReader::new(file);
+        self.next = Some(file);
         Ok(true)
     }
 }
@@ -107,5 +112,19 @@ mod tests {
         assert_eq!(texts(&mut follower), ["last"]);
         std::fs::write(&path, "T stderr F new\n").unwrap();
         assert_eq!(texts(&mut follower), ["new"]);
+    }
+
+    #[test]
+    fn what_is_written_just_before_a_rotation_is_not_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("0.log");
+        let mut log = File::create(&path).unwrap();
+        let mut follower = Follower::open(&path, None).unwrap();
+        assert!(follower.next().unwrap().is_none(), "its end is seen");
+        log.write_all(b"T stdout F late\n").unwrap();
+        std::fs::rename(&path, dir.path().join("0.log.1")).unwrap();
+        std::fs::write(&path, "T stdout F new\n").unwrap();
+        assert!(follower.rotated().unwrap(), "what the follower asks next");
+        assert_eq!(texts(&mut follower), ["late", "new"]);
     }
 }
