@@ -24,8 +24,11 @@ const LIMIT: &str = "60";
 const KNOWN: &[(&str, &str)] = &[
     ("cgroup_v1_blkio", ""),
     ("checkpoint_restore", ""),
+    ("exec", ""),
     ("exec_cpu_affinity", ""),
+    ("hooks", ""),
     ("lifecycle", "checkpoint"),
+    ("net_devices", ""),
     ("ns_itype", ""),
     ("poststop_fail", ""),
     ("process_capabilities", "process_capabilities_test"),

@@ -180,7 +180,11 @@ fn run(hook: &Hook, state: &[u8], inside: Option<BorrowedFd<'_>>) -> Result<()> 
 fn run_inside(hook: &Hook, state: &[u8], container: &Container, own: Own<'_>) -> Result<()> {
     let said = file("said", &[])?;
     let mut process = own.process.clone();
-    process.set_terminal(None).set_console_size(None).set_env(hook.env().clone()).set_args(Some(arguments(hook)));
+    process.set_terminal(None).set_console_size(None).set_args(Some(arguments(hook)));
+    if let Some(env) = hook.env() {
+        // A hook that names none has that of the program whose place it is in.
+        process.set_env(Some(env.clone()));
+    }
     let clone = || said.try_clone().step(|| "duplicate a file".into());
     let stdio = ProcessStdio::Files { stdin: file("state", state)?, stdout: clone()?, stderr: clone()? };
     let cgroup = own.cgroup.map(CgroupJoin::try_clone).transpose()?;

@@ -53,6 +53,24 @@ fn each_command_runs_the_hooks_of_its_turn() {
 }
 
 #[test]
+fn a_hook_of_the_containers_root_has_its_environment_or_its_own() {
+    let bench = Bench::new();
+    let mut spec = bench.spec(&["sleep", "1000"]);
+    spec["process"]["env"] = json!(["PATH=/bin", "OF=program"]);
+    let hook =
+        |file: &str| json!({ "path": "/bin/sh", "args": ["sh", "-c", format!("/bin/echo $OF $MINE > /{file}")] });
+    let (inherits, mut own) = (hook("inherits"), hook("own"));
+    own["env"] = json!(["MINE=hook"]);
+    spec["hooks"] = json!({ "startContainer": [inherits, own] });
+    bench.write(&spec);
+    let id = bench.create("environment");
+    bench.ok(&["start", &id]);
+    let wrote = |file: &str| fs::read_to_string(bench.rootfs().join(file)).unwrap();
+    assert_eq!((wrote("inherits").as_str(), wrote("own").as_str()), ("program\n", "hook\n"));
+    bench.ok(&["delete", "--force", &id]);
+}
+
+#[test]
 fn a_hook_that_fails_fails_its_command() {
     let bench = Bench::new();
     for (kind, at_create) in
