@@ -1,3 +1,5 @@
+mod answer;
+
 use std::{
     collections::HashMap,
     io::{BufReader, Read as _, Write as _},
@@ -14,13 +16,15 @@ use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde_json::json;
 
+use self::answer::Answer;
 use crate::{
     http::read_head,
     image::{Blob, Image},
 };
 
 const IDLE: Duration = Duration::from_secs(30);
-const TOKEN: &str = "token-of-the-test-registry";
+/// How often an answer that stands still looks whether it is to go on.
+const STILL: Duration = Duration::from_millis(10);
 
 /// What a registry asks of who pulls.
 #[derive(Clone, Debug)]
@@ -29,7 +33,8 @@ pub enum Auth {
     Open,
     /// `Authorization: Basic` of this user and password.
     Basic(String, String),
-    /// A bearer token, which its own `/token` gives to this user and password.
+    /// The bearer token [`Registry::TOKEN`], which its own `/token` gives to this user and password, and to who has
+    /// [`Registry::IDENTITY`].
     Bearer(String, String),
 }
 
@@ -73,6 +78,10 @@ struct State {
     seen: Vec<Seen>,
     /// By digest: after how many bytes the connection breaks, and how often still.
     breaks: HashMap<String, (usize, u32)>,
+    /// By digest: after how many bytes nothing more comes until [`Registry::go_on`].
+    stalls: HashMap<String, usize>,
+    /// Answers that stand still.
+    stalled: usize,
     /// By digest: how often it is still found.
     lost: HashMap<String, u32>,
     /// Answers that are being written, and the most that were at once.
@@ -83,6 +92,11 @@ struct State {
 }
 
 impl Registry {
+    /// What a registry with bearer tokens wants to see.
+    pub const TOKEN: &str = "token-of-the-test-registry";
+    /// For what its `/token` gives that too, as a refresh token.
+    pub const IDENTITY: &str = "identity-for-the-test-registry";
+
     /// Listens on a free port of loopback.
     ///
     /// # Errors
@@ -139,6 +153,21 @@ impl Registry {
         self.shared.lock().breaks.insert(digest.to_owned(), (after, times));
     }
 
+    /// Sends so many bytes of this blob, and no more before [`go_on`](Self::go_on).
+    pub fn stall_blob(&self, digest: &str, after: usize) {
+        self.shared.lock().stalls.insert(digest.to_owned(), after);
+    }
+
+    /// How many answers stand still.
+    pub fn stalled(&self) -> usize {
+        self.shared.lock().stalled
+    }
+
+    /// Lets all go on that stand still, and stalls no more.
+    pub fn go_on(&self) {
+        self.shared.lock().stalls.clear();
+    }
+
     /// Answers that there is no such blob, from the request after so many on.
     pub fn lose_blob_after(&self, digest: &str, times: u32) {
         self.shared.lock().lost.insert(digest.to_owned(), times);
@@ -181,31 +210,6 @@ impl Drop for Registry {
     }
 }
 
-/// An answer before it is written.
-struct Answer {
-    status: &'static str,
-    headers: Vec<(&'static str, String)>,
-    body: Vec<u8>,
-    /// Write only so much of the body, then close.
-    break_after: Option<usize>,
-}
-
-impl Answer {
-    fn new(status: &'static str, body: Vec<u8>) -> Self {
-        Self { status, headers: Vec::new(), body, break_after: None }
-    }
-
-    fn error(status: &'static str, code: &str) -> Self {
-        let body = json!({ "errors": [{ "code": code, "message": status }] }).to_string().into_bytes();
-        Self::new(status, body).with("Content-Type", "application/json")
-    }
-
-    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
-        self
-    }
-}
-
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -222,12 +226,13 @@ impl Shared {
             }
             let header = |name: &str| headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
             let length = header("content-length").and_then(|v| v.parse().ok()).unwrap_or(0);
-            std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink())?;
+            let mut form = String::new();
+            reader.by_ref().take(length).read_to_string(&mut form)?;
             let mut words = first.split(' ');
             let (method, path) =
                 (words.next().unwrap_or_default().to_owned(), words.next().unwrap_or_default().to_owned());
             let seen = Seen { method, path, authorization: header("authorization"), range: header("range") };
-            let answer = self.answer(&seen);
+            let answer = self.answer(&seen, &form);
             let head_only = seen.method == "HEAD";
             self.lock().seen.push(seen);
 
@@ -242,7 +247,7 @@ impl Shared {
             }
             self.begin_writing();
             let body = &answer.body[..answer.break_after.unwrap_or(answer.body.len()).min(answer.body.len())];
-            let written = writer.write_all(body);
+            let written = self.write(&mut writer, body, answer.stall.as_ref());
             self.lock().writing.0 -= 1;
             written?;
             if answer.break_after.is_some() {
@@ -252,16 +257,28 @@ impl Shared {
         Ok(())
     }
 
+    fn write(&self, writer: &mut TcpStream, body: &[u8], stall: Option<&(usize, String)>) -> std::io::Result<()> {
+        let Some((after, digest)) = stall else { return writer.write_all(body) };
+        let (first, rest) = body.split_at((*after).min(body.len()));
+        writer.write_all(first)?;
+        self.lock().stalled += 1;
+        while self.lock().stalls.contains_key(digest) && !self.stop.load(Ordering::SeqCst) {
+            std::thread::sleep(STILL);
+        }
+        self.lock().stalled -= 1;
+        writer.write_all(rest)
+    }
+
     fn begin_writing(&self) {
         let mut state = self.lock();
         state.writing.0 += 1;
         state.writing.1 = state.writing.1.max(state.writing.0);
     }
 
-    fn answer(&self, asked: &Seen) -> Answer {
+    fn answer(&self, asked: &Seen, form: &str) -> Answer {
         let path = asked.path.split('?').next().unwrap_or_default();
         if path == "/token" {
-            return self.token(asked);
+            return self.token(asked, form);
         }
         if !self.allowed(asked) {
             let challenge = match &self.auth {
@@ -290,17 +307,21 @@ impl Shared {
         let expected = match &self.auth {
             Auth::Open => return true,
             Auth::Basic(user, password) => basic(user, password),
-            Auth::Bearer(..) => format!("Bearer {TOKEN}"),
+            Auth::Bearer(..) => format!("Bearer {}", Registry::TOKEN),
         };
         asked.authorization.as_deref() == Some(&expected)
     }
 
-    fn token(&self, asked: &Seen) -> Answer {
+    fn token(&self, asked: &Seen, form: &str) -> Answer {
+        let refresh = format!("refresh_token={}", Registry::IDENTITY);
+        let by_identity = asked.method == "POST" && form.split('&').any(|field| field == refresh);
         match &self.auth {
-            Auth::Bearer(user, password) if asked.authorization.as_deref() != Some(&basic(user, password)) => {
+            Auth::Bearer(user, password)
+                if !by_identity && asked.authorization.as_deref() != Some(&basic(user, password)) =>
+            {
                 Answer::error("401 Unauthorized", "UNAUTHORIZED")
             }
-            _ => Answer::new("200 OK", json!({ "token": TOKEN, "expires_in": 300 }).to_string().into_bytes())
+            _ => Answer::new("200 OK", json!({ "token": Registry::TOKEN, "expires_in": 300 }).to_string().into_bytes())
                 .with("Content-Type", "application/json"),
         }
     }
@@ -344,6 +365,9 @@ impl Shared {
             *times -= 1;
             answer.break_after = Some(*after);
         }
+        if let Some(after) = state.stalls.get(digest).filter(|_| asked.method == "GET") {
+            answer.stall = Some((*after, digest.to_owned()));
+        }
         answer
             .with("Content-Type", "application/octet-stream")
             .with("Docker-Content-Digest", digest)
@@ -364,50 +388,4 @@ fn basic(user: &str, password: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        http::request,
-        image::{Kind, digest_of},
-        layer::{Compression, Layer},
-        tree::Tree,
-    };
-
-    fn image() -> Image {
-        let mut tree = Tree::new();
-        tree.file("hello", "hello".repeat(1000));
-        let layer = Layer::new("l", &tree, Compression::Gzip).unwrap();
-        Image::new(Kind::OciIndex, &[layer], &json!({})).unwrap()
-    }
-
-    #[test]
-    fn an_added_image_is_served_by_tag_digest_and_range() {
-        let (registry, image) = (Registry::start(Auth::Open).unwrap(), image());
-        registry.add("a/b", "1", &image);
-        let get =
-            |path: &str, headers: &[(&str, &str)]| request("GET", &registry.address(), path, headers, b"").unwrap();
-        let index = get("/v2/a/b/manifests/1?ns=x", &[]);
-        assert_eq!((index.status, digest_of(&index.body)), (200, image.target.digest.clone()));
-        let config = get(&format!("/v2/a/b/blobs/{}", image.id), &[]);
-        assert_eq!(digest_of(&config.body), image.id);
-        let part = get(&format!("/v2/a/b/blobs/{}", image.id), &[("Range", "bytes=3-5")]);
-        assert_eq!((part.status, part.body.as_slice()), (206, &config.body[3..6]));
-        assert_eq!(get("/v2/a/b/manifests/2", &[]).status, 404);
-        assert_eq!(registry.seen().len(), 4);
-    }
-
-    #[test]
-    fn a_broken_blob_breaks_as_often_as_asked_and_auth_is_demanded() {
-        let image = image();
-        let registry = Registry::start(Auth::Basic("u".into(), "p".into())).unwrap();
-        registry.add("r", "1", &image);
-        registry.break_blob(&image.id, 10, 1);
-        let path = format!("/v2/r/blobs/{}", image.id);
-        assert_eq!(request("GET", &registry.address(), &path, &[], b"").unwrap().status, 401);
-        let login = basic("u", "p");
-        let ask = || request("GET", &registry.address(), &path, &[("Authorization", &login)], b"");
-        let error = format!("{:#}", ask().unwrap_err());
-        assert!(error.contains("ended after 10 of"), "{error}");
-        assert_eq!(digest_of(&ask().unwrap().body), image.id);
-    }
-}
+mod tests;

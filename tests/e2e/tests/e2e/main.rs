@@ -26,6 +26,7 @@ mod networks;
 mod plugins;
 mod pod_limits;
 mod port_forward;
+mod pulls;
 mod restart;
 mod retries;
 mod runtime_handlers;
