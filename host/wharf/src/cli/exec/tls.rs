@@ -22,7 +22,7 @@ pub(super) struct Flags {
     /// its socket
     #[arg(long, value_name = "FILE")]
     tls_ca: Option<PathBuf>,
-    /// Show this certificate, for a daemon that has [streaming] tls_client_ca
+    /// Show this certificate, for a daemon that has `tls_client_ca` in its configuration
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
     /// The key of that certificate
