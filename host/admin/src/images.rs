@@ -31,7 +31,7 @@ pub(crate) async fn status(images: &Images, request: &ImageStatusRequest) -> Res
 
 pub(crate) async fn remove(images: &Images, request: &RemoveImageRequest) -> Result<RemoveImageReply, Status> {
     named(images, &request.namespace, &request.image).await?;
-    let removed = images.remove(namespace(&request.namespace), &request.image).await;
+    let removed = images.untag(namespace(&request.namespace), &request.image).await;
     removed.map(|()| RemoveImageReply {}).map_err(|error| to_status(&error))
 }
 

@@ -105,6 +105,15 @@ impl Images {
         self.core.remove(namespace, reference).await
     }
 
+    /// As [`remove`](Self::remove) for a name that is the image's last, an id or the beginning of one. Of other names, that
+    /// alone is taken away, with what names the image by digest in a repository that has no tag of it any more.
+    ///
+    /// # Errors
+    /// Those of [`remove`](Self::remove).
+    pub async fn untag(&self, namespace: &str, reference: &str) -> Result<()> {
+        self.core.untag(namespace, reference).await
+    }
+
     /// Removes the layers and documents that no image, no container and no pull under way needs.
     ///
     /// # Errors

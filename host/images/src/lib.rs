@@ -28,6 +28,7 @@ mod scratch;
 mod selected;
 mod spool;
 mod sweep;
+mod untag;
 
 pub use self::{
     config::ImagesConfig,

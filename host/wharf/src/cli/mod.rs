@@ -44,7 +44,7 @@ enum Verb {
     Pull(pull::Flags),
     /// List images
     Images(images::Flags),
-    /// Remove images, each with all its tags
+    /// Remove images: by a tag, that alone while the image has others
     Rmi(rmi::Flags),
     /// List containers
     Ps(ps::Flags),

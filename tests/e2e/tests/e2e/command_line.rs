@@ -91,6 +91,42 @@ fn images_of_another_namespace_are_listed_inspected_and_removed_there() {
 }
 
 #[test]
+fn of_several_tags_one_is_removed_as_by_docker() {
+    let registry = Registry::start(Auth::Open).unwrap();
+    let Some(node) = Node::empty() else { return };
+    let image = busybox(Kind::Docker).unwrap();
+    let name = |repository: &str, tag: &str| {
+        registry.add(repository, tag, &image);
+        format!("{}/{repository}:{tag}", registry.address())
+    };
+    let [a1, a2, b1] = [name("a", "1"), name("a", "2"), name("b", "1")];
+    for name in [&a1, &a2, &b1] {
+        ok(&node, &["pull", name]);
+    }
+    let known = |node: &Node| {
+        let listed = json(node, &["images", "--json"]);
+        assert_eq!(listed.as_array().unwrap().len(), 1, "one image: {listed:#}");
+        (listed[0]["tags"].clone(), listed[0]["digests"].as_array().unwrap().len())
+    };
+    assert_eq!(known(&node), (json!([a1, a2, b1]), 2));
+    ok(&node, &["rmi", &a1]);
+    assert_eq!(known(&node), (json!([a2, b1]), 2), "the repository has another tag");
+    ok(&node, &["rmi", &a2]);
+    assert_eq!(known(&node), (json!([b1]), 1), "the last tag of a repository takes its digest along");
+    let (code, said) = fails(&node, &["rmi", &a2]);
+    assert_eq!(code, 4, "{said}");
+    ok(&node, &["pull", &a1]);
+    ok(&node, &["rmi", &a1, &b1]);
+    assert_eq!(json(&node, &["images", "--json"]), json!([]), "the last name takes the image along");
+    assert_eq!(json(&node, &["snapshots", "--json"])["snapshots"], json!([]));
+    ok(&node, &["pull", &a1]);
+    ok(&node, &["pull", &b1]);
+    ok(&node, &["rmi", &image.id]);
+    assert_eq!(json(&node, &["images", "--json"]), json!([]), "by its id it goes with all its names");
+    node.finish();
+}
+
+#[test]
 fn unused_images_are_pruned_and_all_removed() {
     let Some(node) = Node::start() else { return };
     let [used, mounted, unused] = ["busybox:1", "odd:1", "user:numeric"].map(|name| format!("images.test/{name}"));
