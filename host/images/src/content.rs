@@ -11,17 +11,20 @@ use bytes::Bytes;
 use oci_spec::image::Digest;
 use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
-use wharf_registry::{MAX_DOCUMENT, sha256_of, verify};
+use wharf_registry::{MAX_DOCUMENT, path_of, verify};
 
 use crate::spool::Spools;
 
-/// The small documents of images by their digests: `blobs/sha256/<hex>`. All methods block.
+/// The small documents of images by their digests: `blobs/<algorithm>/<hex>`. All methods block.
 ///
 /// A document is written beside, flushed and renamed, so what is there is whole; it is verified when it is read.
 #[derive(Clone, Debug)]
 pub(crate) struct Content {
     dirs: Arc<Dirs>,
 }
+
+/// Those that a digest may have.
+const ALGORITHMS: [&str; 2] = ["sha256", "sha512"];
 
 #[derive(Debug)]
 struct Dirs {
@@ -34,8 +37,9 @@ struct Dirs {
 impl Content {
     /// Makes the folders, and empties `ingest` of what a killed daemon left but for unfinished downloads.
     pub fn open(dir: &Path) -> Result<Self> {
-        let dirs = Dirs { blobs: dir.join("blobs").join("sha256"), ingest: dir.join("ingest") };
-        for folder in [&dirs.blobs, &dirs.ingest] {
+        let dirs = Dirs { blobs: dir.join("blobs"), ingest: dir.join("ingest") };
+        let blobs = ALGORITHMS.map(|algorithm| dirs.blobs.join(algorithm));
+        for folder in blobs.iter().chain([&dirs.ingest]) {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
             made.step(|| format!("content: make {}", folder.display()))?;
         }
@@ -65,7 +69,7 @@ impl Content {
         point!("images.content.written");
         file.persist(&path).map_err(|error| error.error).step(step)?;
         point!("images.content.named");
-        File::open(&self.dirs.blobs).and_then(|dir| dir.sync_all()).step(step)
+        File::open(path.parent().unwrap_or(&self.dirs.blobs)).and_then(|dir| dir.sync_all()).step(step)
     }
 
     /// A document; `None` where it is not here.
@@ -93,10 +97,10 @@ impl Content {
 
     /// Removes all documents but these, given as digests.
     pub fn keep_only(&self, keep: &HashSet<String>) -> Result<()> {
-        for name in self.names(&self.dirs.blobs)? {
-            if !keep.contains(&format!("sha256:{name}")) {
+        for (algorithm, name) in self.documents()? {
+            if !keep.contains(&format!("{algorithm}:{name}")) {
                 point!("images.content.remove");
-                remove(&self.dirs.blobs.join(name))?;
+                remove(&self.dirs.blobs.join(algorithm).join(name))?;
             }
         }
         Ok(())
@@ -105,8 +109,8 @@ impl Content {
     /// Bytes and files of all documents.
     pub fn usage(&self) -> Result<(u64, u64)> {
         let mut usage = (0, 0);
-        for name in self.names(&self.dirs.blobs)? {
-            if let Ok(metadata) = fs::symlink_metadata(self.dirs.blobs.join(name)) {
+        for (algorithm, name) in self.documents()? {
+            if let Ok(metadata) = fs::symlink_metadata(self.dirs.blobs.join(algorithm).join(name)) {
                 usage = (usage.0 + metadata.len(), usage.1 + 1);
             }
         }
@@ -114,7 +118,17 @@ impl Content {
     }
 
     fn path(&self, digest: &Digest) -> Result<PathBuf> {
-        Ok(self.dirs.blobs.join(sha256_of(digest)?))
+        Ok(self.dirs.blobs.join(path_of(digest)?))
+    }
+
+    /// Algorithm and hexadecimal part of all that are here.
+    fn documents(&self) -> Result<Vec<(&'static str, String)>> {
+        let mut documents = Vec::new();
+        for algorithm in ALGORITHMS {
+            let names = self.names(&self.dirs.blobs.join(algorithm))?;
+            documents.extend(names.into_iter().map(|name| (algorithm, name)));
+        }
+        Ok(documents)
     }
 
     fn names(&self, folder: &Path) -> Result<Vec<String>> {

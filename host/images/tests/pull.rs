@@ -359,3 +359,36 @@ async fn a_layer_that_the_registry_does_not_distribute_is_refused_by_name() {
     assert!(fetched(&registry, &foreign.blobs[1].digest) == 0, "no byte of it is asked for");
     assert_eq!(opened.left().await, Vec::<String>::new());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_addressed_by_sha512_is_pulled_imported_and_removed() {
+    let registry = Registry::start(Auth::Open).unwrap();
+    let mut tree = Tree::new();
+    tree.file("file", "by another name");
+    let made = Image::new(Form::Oci, &[Layer::new("one", &tree, Compression::Gzip).unwrap()], &serde_json::json!({}));
+    let made = made.unwrap().by_sha512();
+    registry.add("sha512", "1", &made);
+    let node = Node::new();
+    let opened = node.open().await;
+    let (by_tag, by_digest) =
+        (format!("{}/sha512:1", registry.address()), format!("{}/sha512@{}", registry.address(), made.target.digest));
+    for name in [&by_tag, &by_digest] {
+        let image = opened.pull(name).await.unwrap();
+        assert_eq!((&image.id, image.digests.as_slice()), (&made.id, &[by_digest.clone()][..]));
+        assert_eq!(opened.look(&image, "cat file").await, "by another name");
+        opened.images.collect(NS).await.unwrap();
+        for called in [name.as_str(), &made.id, &made.id[..20], &made.id[7..20]] {
+            assert!(opened.images.get(NS, called).await.unwrap().is_some(), "{called}");
+        }
+        opened.images.remove(NS, &made.id).await.unwrap();
+        assert_eq!(opened.left().await, Vec::<String>::new());
+    }
+    let archive = node.dir.path().join("oci.tar");
+    made.write_oci_archive(&archive, "images.example/sha512:1").unwrap();
+    assert_eq!(opened.images.import(NS, &archive, None).await.unwrap()[0].id, made.id);
+
+    registry.corrupt(&made.blobs[1].digest);
+    opened.images.remove(NS, &made.id).await.unwrap();
+    let error = opened.pull(&by_tag).await.unwrap_err();
+    assert_eq!(error.kind(), wharf_error::Kind::DataLoss, "{error}");
+}

@@ -5,7 +5,7 @@ use crate::{Budget, Compression};
 /// What the blob must be: the digest and size of a manifest's descriptor.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Descriptor {
-    /// `sha256:<64 hex digits>` of the bytes as they were sent.
+    /// `sha256:<64 hex digits>` or `sha512:<128 hex digits>` of the bytes as they were sent.
     pub digest: String,
     /// Their number.
     pub size: u64,
@@ -20,7 +20,7 @@ pub struct UnpackOptions {
     pub compression: Compression,
     /// Digest and size that the blob must have; unchecked when absent.
     pub expected: Option<Descriptor>,
-    /// `sha256:…` of the uncompressed stream, from the image's configuration; unchecked when absent.
+    /// Digest of the uncompressed stream, from the image's configuration; unchecked when absent.
     pub diff_id: Option<String>,
     /// What a layer may cost.
     pub limits: Limits,
@@ -57,11 +57,11 @@ pub struct Limits {
 /// What came out of a layer.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Unpacked {
-    /// `sha256:…` of the blob as it was read.
+    /// Of the blob as it was read, by the algorithm of the one that was expected, else `sha256:…`.
     pub digest: String,
     /// Its bytes.
     pub size: u64,
-    /// `sha256:…` of the uncompressed stream.
+    /// Of the uncompressed stream, likewise.
     pub diff_id: String,
     /// The bytes of that stream.
     pub bytes: u64,

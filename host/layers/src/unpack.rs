@@ -60,7 +60,7 @@ pub fn unpack(blob: impl Read, target: &Path, options: &UnpackOptions) -> Result
 fn convey(inflate: &mut Inflate<impl Read>, tree: Tree, options: &UnpackOptions) -> Result<Unpacked, Failure> {
     let mut first = Chunk::new();
     inflate.fill(&mut first)?;
-    let (plain, conveyor) = pipe(first);
+    let (plain, conveyor) = pipe(first, options.diff_id.as_deref());
     let Some(conveyor) = conveyor else { return consume(plain, tree, options) };
     let span = tracing::Span::current();
     thread::scope(|scope| {

@@ -109,7 +109,7 @@ fn mismatches_are_data_loss() {
     let size = good.size;
     let mut flipped = blob.clone();
     flipped[blob.len() / 2] ^= 0x10;
-    let cases: [(&str, &[u8], UnpackOptions, Kind); 9] = [
+    let cases: [(&str, &[u8], UnpackOptions, Kind); 11] = [
         ("other digest", &blob, with(&zeroes, size, None), Kind::DataLoss),
         ("other diffID", &blob, with(&digest, size, Some(&zeroes)), Kind::DataLoss),
         ("too short", &blob, with(&digest, size + 1, None), Kind::DataLoss),
@@ -118,7 +118,9 @@ fn mismatches_are_data_loss() {
         ("flipped bit", &flipped, with(&digest, size, None), Kind::DataLoss),
         ("an error page", b"<html>not found</html>", with(&digest, size, None), Kind::DataLoss),
         ("cut, and nobody knows", &blob[..blob.len() / 2], UnpackOptions::default(), Kind::InvalidArgument),
-        ("sha512", &blob, with("sha512:00", size, None), Kind::Unsupported),
+        ("other algorithm", &blob, with("sha384:00", size, None), Kind::Unsupported),
+        ("diffID's too", &blob, with(&digest, size, Some("md5:00")), Kind::Unsupported),
+        ("other sha512", &blob, with(&format!("sha512:{}", "0".repeat(128)), size, None), Kind::DataLoss),
     ];
     for (name, blob, options, kind) in cases {
         let error = try_unpack(blob, &options).unwrap_err();
@@ -128,6 +130,27 @@ fn mismatches_are_data_loss() {
     let broken = gzip(b"no tar at all, but long enough to be looked at");
     let digest = try_unpack(&broken[..], &UnpackOptions::default()).unwrap_err();
     assert_eq!(digest.kind(), Kind::InvalidArgument);
+}
+
+#[test]
+fn each_digest_is_by_its_own_algorithm() {
+    let sha512 = |bytes: &[u8]| {
+        use sha2::Digest as _;
+        sha2::Sha512::digest(bytes).iter().fold("sha512:".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+    };
+    let plain = big_tar();
+    let blob = gzip(&plain);
+    let sha256 = try_unpack(&blob[..], &UnpackOptions::default()).unwrap();
+    for (digest, diff_id) in [
+        (sha512(&blob), sha512(&plain)),
+        (sha512(&blob), sha256.diff_id.clone()),
+        (sha256.digest.clone(), sha512(&plain)),
+    ] {
+        let expected = Some(Descriptor { digest: digest.clone(), size: sha256.size });
+        let options = UnpackOptions { expected, diff_id: Some(diff_id.clone()), ..UnpackOptions::default() };
+        let unpacked = try_unpack(&blob[..], &options).unwrap();
+        assert_eq!((unpacked.digest, unpacked.diff_id), (digest, diff_id));
+    }
 }
 
 #[test]

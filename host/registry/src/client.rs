@@ -13,7 +13,7 @@ use crate::{
     Auth, ClientConfig, MAX_DOCUMENT, Reference,
     auth::{Authorizer, Credentials},
     blob::{self, BlobPart, BlobStream},
-    digest::{digest_of, sha256_of, verify},
+    digest::{digest_of, path_of, verify},
     document::is_manifest_type,
     fallback::{self, Failure},
     hosts::{self, Endpoint},
@@ -113,7 +113,7 @@ impl Client {
     /// As [`Client::resolve`].
     pub async fn manifest(&self, reference: &Reference, descriptor: &Descriptor, auth: Option<&Auth>) -> Result<Bytes> {
         let what = format!("{}: get manifest {}", reference.name(), descriptor.digest());
-        sha256_of(descriptor.digest()).step(|| what.clone())?;
+        path_of(descriptor.digest()).step(|| what.clone())?;
         bounded(descriptor).step(|| what.clone())?;
         let path = format!("manifests/{}", descriptor.digest());
         let endpoints = self.endpoints(reference.registry()).await.step(|| what.clone())?;
@@ -254,7 +254,11 @@ impl Client {
             verify("manifest", &bytes, expected)?;
         }
         let media_type = if is_manifest_type(&media_type) { media_type } else { own_media_type(&bytes, media_type) };
-        let descriptor = Descriptor::new(MediaType::from(media_type.as_str()), bytes.len() as u64, digest_of(&bytes)?);
+        let called = match digest.or(announced.as_ref()) {
+            Some(digest) => digest.clone(),
+            None => digest_of(&bytes)?,
+        };
+        let descriptor = Descriptor::new(MediaType::from(media_type.as_str()), bytes.len() as u64, called);
         Ok(Resolved { descriptor, bytes })
     }
 
@@ -329,7 +333,7 @@ fn accept() -> HeaderMap {
 
 fn announced_digest(response: &Response) -> Option<Digest> {
     let digest: Digest = response.headers().get("docker-content-digest")?.to_str().ok()?.parse().ok()?;
-    sha256_of(&digest).is_ok().then_some(digest)
+    path_of(&digest).is_ok().then_some(digest)
 }
 
 fn media_type_of(response: &Response) -> String {

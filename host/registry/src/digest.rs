@@ -1,66 +1,52 @@
 use oci_spec::image::{Digest, DigestAlgorithm};
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256, Sha512};
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
-/// A running SHA-256, the one algorithm that images are addressed by.
-#[derive(Clone, Default)]
-pub struct Hasher(Sha256);
-
-/// The digest of bytes in memory.
+/// The digest of bytes in memory, by SHA-256: what is ours to call.
+///
+/// # Errors
+/// None that can happen.
 pub fn digest_of(bytes: &[u8]) -> Result<Digest> {
-    let mut hasher = Hasher::default();
-    hasher.update(bytes);
-    hasher.finish()
+    formatted("sha256", &Sha256::digest(bytes))
 }
 
-/// The digest's hexadecimal part, where it is a well-formed SHA-256.
+/// `sha256/<hex>` or `sha512/<hex>`: where an image layout has the blob of this digest, below `blobs`.
 ///
 /// # Errors
 /// `Unsupported` for any other algorithm: nothing may be fetched that could not be verified.
-pub fn sha256_of(digest: &Digest) -> Result<&str> {
+pub fn path_of(digest: &Digest) -> Result<String> {
     match digest.algorithm() {
-        DigestAlgorithm::Sha256 => Ok(digest.digest()),
-        other => Err(Error::new(Kind::Unsupported, format!("digest {digest}: algorithm {other} is not supported"))),
+        DigestAlgorithm::Sha256 | DigestAlgorithm::Sha512 => Ok(format!("{}/{}", digest.algorithm(), digest.digest())),
+        other => {
+            let text = format!("digest {digest}: algorithm {other} is not supported, only sha256 and sha512");
+            Err(Error::new(Kind::Unsupported, text))
+        }
     }
 }
 
-/// Whether the bytes are what the digest says.
+/// Whether the bytes are what the digest says, by its own algorithm.
 ///
 /// # Errors
-/// `DataLoss` naming `what` and both digests.
+/// `DataLoss` naming `what` and both digests; `Unsupported` as [`path_of`].
 pub fn verify(what: &str, bytes: &[u8], digest: &Digest) -> Result<()> {
-    sha256_of(digest)?;
-    let found = digest_of(bytes)?;
+    path_of(digest)?;
+    let found = match digest.algorithm() {
+        DigestAlgorithm::Sha512 => formatted("sha512", &Sha512::digest(bytes))?,
+        _ => digest_of(bytes)?,
+    };
     if found == *digest {
         return Ok(());
     }
     Err(Error::new(Kind::DataLoss, format!("{what}: digest is {found}, {digest} was asked for")))
 }
 
-// === impl Hasher ===
-
-impl Hasher {
-    /// Takes the next bytes.
-    pub fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
+fn formatted(algorithm: &str, hash: &[u8]) -> Result<Digest> {
+    use std::fmt::Write as _;
+    let mut text = format!("{algorithm}:");
+    for byte in hash {
+        let _ = write!(text, "{byte:02x}");
     }
-
-    /// The digest of all bytes taken.
-    pub fn finish(self) -> Result<Digest> {
-        use std::fmt::Write as _;
-        let mut text = String::with_capacity(71);
-        text.push_str("sha256:");
-        for byte in self.0.finalize() {
-            let _ = write!(text, "{byte:02x}");
-        }
-        text.parse::<Digest>().step(|| "format a digest".into())
-    }
-}
-
-impl std::fmt::Debug for Hasher {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Hasher")
-    }
+    text.parse::<Digest>().step(|| "format a digest".into())
 }
 
 #[cfg(test)]
@@ -77,8 +63,15 @@ mod tests {
     }
 
     #[test]
-    fn another_algorithm_is_refused_before_it_is_needed() {
-        let sha512: Digest = format!("sha512:{}", "a".repeat(128)).parse().unwrap();
-        assert_eq!(sha256_of(&sha512).unwrap_err().kind(), Kind::Unsupported);
+    fn each_algorithm_by_itself_and_no_other() {
+        let empty: Digest = "sha512:cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce\
+            47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e"
+            .parse()
+            .unwrap();
+        verify("manifest", b"", &empty).unwrap();
+        assert_eq!(verify("manifest", b"x", &empty).unwrap_err().kind(), Kind::DataLoss);
+        assert!(path_of(&empty).unwrap().starts_with("sha512/cf83e1"));
+        let sha384: Digest = format!("sha384:{}", "a".repeat(96)).parse().unwrap();
+        assert_eq!(path_of(&sha384).unwrap_err().kind(), Kind::Unsupported);
     }
 }

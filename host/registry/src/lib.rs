@@ -26,7 +26,7 @@ pub use self::{
     blob::{BlobPart, BlobStream},
     client::{Client, Resolved},
     config::ClientConfig,
-    digest::{Hasher, digest_of, sha256_of, verify},
+    digest::{digest_of, path_of, verify},
     document::{Document, MAX_DOCUMENT, media_types},
     reference::Reference,
 };

@@ -207,8 +207,8 @@ fn check_tag(tag: &str) -> Result<(), String> {
 fn parse_digest(text: &str) -> Result<Digest, String> {
     let digest: Digest = text.parse().map_err(|_| format!("{text:?} is no digest"))?;
     match digest.algorithm() {
-        DigestAlgorithm::Sha256 => Ok(digest),
-        other => Err(format!("digest algorithm {other} is not supported, only sha256")),
+        DigestAlgorithm::Sha256 | DigestAlgorithm::Sha512 => Ok(digest),
+        other => Err(format!("digest algorithm {other} is not supported, only sha256 and sha512")),
     }
 }
 

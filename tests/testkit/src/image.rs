@@ -2,7 +2,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256, Sha512};
 
 use crate::{
     layer::{Compression, Layer},
@@ -29,7 +29,7 @@ pub enum Kind {
 pub struct Blob {
     /// What the bytes are.
     pub media_type: String,
-    /// `sha256:…`
+    /// `sha256:…`, or `sha512:…` after [`Image::by_sha512`].
     pub digest: String,
     /// The bytes.
     pub bytes: Vec<u8>,
@@ -159,6 +159,25 @@ impl Image {
         tree.file(&config, self.config.to_string());
         tree.file("manifest.json", json!([{ "Config": config, "RepoTags": [name], "Layers": files }]).to_string());
         write_archive(path, &tree)
+    }
+
+    /// The same image with all documents and layers addressed by SHA-512. Of one that is an OCI manifest.
+    #[must_use]
+    pub fn by_sha512(mut self) -> Self {
+        let digest = |bytes: &[u8]| {
+            Sha512::digest(bytes).iter().fold(String::from("sha512:"), |text, byte| text + &format!("{byte:02x}"))
+        };
+        for blob in &mut self.blobs {
+            blob.digest = digest(&blob.bytes);
+        }
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": self.target.media_type, "config": self.blobs[0].descriptor(),
+            "layers": self.blobs[1..].iter().map(Blob::descriptor).collect::<Vec<_>>(),
+        });
+        self.target = Blob::json(&self.target.media_type, &manifest);
+        self.target.digest = digest(&self.target.bytes);
+        self.id.clone_from(&self.blobs[0].digest);
+        self
     }
 
     /// Every blob, the target last.

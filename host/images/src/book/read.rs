@@ -20,7 +20,7 @@ pub(crate) struct Entry {
     pub names: Vec<(String, NameRow)>,
 }
 
-const ALGORITHM: &str = "sha256:";
+const ALGORITHMS: [&str; 2] = ["sha256:", "sha512:"];
 
 // === impl Book ===
 
@@ -42,7 +42,8 @@ impl Book {
         if text.is_empty() {
             return Err(Error::invalid("image: neither a name nor an id is given"));
         }
-        if let Some(entry) = self.entry(text).or_else(|| self.entry(&format!("{ALGORITHM}{text}"))) {
+        let whole = ALGORITHMS.iter().find_map(|algorithm| self.entry(&format!("{algorithm}{text}")));
+        if let Some(entry) = self.entry(text).or(whole) {
             return Ok(Some(entry));
         }
         let reference = text.parse::<Reference>();
@@ -55,17 +56,21 @@ impl Book {
                 return Ok(self.entry(&row.image));
             }
         }
-        let digits = text.strip_prefix(ALGORITHM).unwrap_or(text);
+        let told = |algorithm| text.strip_prefix(algorithm).map(|digits| (vec![algorithm], digits));
+        let (algorithms, digits) = ALGORITHMS.into_iter().find_map(told).unwrap_or_else(|| (ALGORITHMS.to_vec(), text));
         if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
             return reference.map(|_| None);
         }
-        let full = format!("{ALGORITHM}{digits}");
-        let by_target = self.names.values().find(|row| row.target.digest().as_ref() == full);
+        let full: Vec<String> = algorithms.iter().map(|algorithm| format!("{algorithm}{digits}")).collect();
+        let by_target = self.names.values().find(|row| full.iter().any(|full| row.target.digest().as_ref() == full));
         if let Some(row) = by_target {
             return Ok(self.entry(&row.image));
         }
-        let matching = self.images.range(full.clone()..).take_while(|(id, _)| id.starts_with(&full));
-        let ids: Vec<&String> = matching.map(|(id, _)| id).take(2).collect();
+        let beginning = |full: &String| {
+            let full = full.clone();
+            self.images.range(full.clone()..).map(|(id, _)| id).take_while(move |id| id.starts_with(&full))
+        };
+        let ids: Vec<&String> = full.iter().flat_map(beginning).take(2).collect();
         match ids.as_slice() {
             [] => Ok(None),
             [id] => Ok(self.entry(id)),
@@ -146,5 +151,14 @@ mod tests {
             assert!(book.find(bad).is_err(), "{bad}");
         }
         assert_eq!(book.find("busybox").unwrap().unwrap().names.len(), 3);
+        // By the other algorithm, with and without its name.
+        let mut book = book;
+        let five = format!("sha512:fed{}", "1".repeat(125));
+        let row = book.images.values().next().unwrap().clone();
+        book.images.insert(five.clone(), row);
+        for text in ["fed", "sha512:fed1", &five, five.trim_start_matches("sha512:")] {
+            assert_eq!(book.find(text).unwrap().unwrap().id, five, "{text}");
+        }
+        assert!(book.find("sha256:fed").unwrap().is_none());
     }
 }

@@ -1,7 +1,7 @@
 use std::{io::Read, sync::Arc};
 
 use wharf_error::Result;
-use wharf_registry::sha256_of;
+use wharf_registry::path_of;
 
 use super::files::Files;
 use crate::selected::Layer;
@@ -24,7 +24,7 @@ pub(super) enum Layers {
 impl Archive {
     pub fn layer(&self, layer: &Layer) -> Result<Box<dyn Read + Send>> {
         match &self.layers {
-            Layers::Blobs => self.files.open_file(&format!("blobs/sha256/{}", sha256_of(layer.descriptor.digest())?)),
+            Layers::Blobs => self.files.open_file(&format!("blobs/{}", path_of(layer.descriptor.digest())?)),
             Layers::Paths(paths) => {
                 self.files.open_file(paths.get(layer.index).map(String::as_str).unwrap_or_default())
             }

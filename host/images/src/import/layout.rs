@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use oci_spec::image::{Descriptor, Digest};
 use wharf_error::{Error, Kind, Result, ResultExt as _};
-use wharf_registry::{Document, Reference, media_types, sha256_of, verify};
+use wharf_registry::{Document, Reference, media_types, path_of, verify};
 
 use super::{
     Found,
@@ -96,7 +96,7 @@ fn merged(found: Vec<Found>) -> Vec<Found> {
 }
 
 fn blob(files: &Files, digest: &Digest) -> Result<Bytes> {
-    let name = format!("blobs/sha256/{}", sha256_of(digest)?);
+    let name = format!("blobs/{}", path_of(digest)?);
     let bytes = files.document(&name)?;
     verify(&name, &bytes, digest)?;
     Ok(bytes)

@@ -13,7 +13,7 @@ use std::{
 
 use oci_spec::image::Descriptor;
 use wharf_error::{Result, ResultExt as _};
-use wharf_registry::sha256_of;
+use wharf_registry::path_of;
 
 use super::file::{Place, Spool};
 
@@ -57,7 +57,9 @@ impl Spools {
     /// # Errors
     /// `Unsupported` for a digest that cannot be verified; those of the disk.
     pub fn open(&self, descriptor: &Descriptor) -> Result<Arc<Spool>> {
-        let name = format!("{PREFIX}{}-{}", sha256_of(descriptor.digest())?, descriptor.size());
+        path_of(descriptor.digest())?;
+        // The two algorithms differ in length.
+        let name = format!("{PREFIX}{}-{}", descriptor.digest().digest(), descriptor.size());
         let step = || format!("content: open a file for {}", descriptor.digest());
         let mut open = self.inner.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(spool) = open.get(&name).and_then(|open| open.spool.upgrade()) {

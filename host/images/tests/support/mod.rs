@@ -69,7 +69,7 @@ impl Opened {
         let mut left: Vec<String> = Vec::new();
         left.extend(self.images.list(NS).await.unwrap().into_iter().map(|image| format!("image {}", image.id)));
         left.extend(self.snapshots.list(NS).await.unwrap().into_iter().map(|info| format!("snapshot {}", info.key)));
-        for folder in ["snapshots", "content/blobs/sha256", "content/ingest"] {
+        for folder in ["snapshots", "content/blobs/sha256", "content/blobs/sha512", "content/ingest"] {
             for entry in fs::read_dir(self.root.join(folder)).unwrap() {
                 let name = entry.unwrap().file_name().into_string().unwrap();
                 // The mark that the folder is this store's.

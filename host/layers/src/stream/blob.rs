@@ -25,7 +25,8 @@ pub(crate) struct Blob<R> {
 impl<R: Read> Blob<R> {
     pub(crate) fn new(reader: R, expected: Option<Descriptor>) -> Self {
         let buffer = vec![0; BUFFER].into_boxed_slice();
-        Self { reader, buffer, at: 0, end: 0, digest: Digest::default(), expected, failed: None }
+        let digest = Digest::like(expected.as_ref().map(|expected| expected.digest.as_str()));
+        Self { reader, buffer, at: 0, end: 0, digest, expected, failed: None }
     }
 
     /// The first bytes, unconsumed; fewer than four only when the blob has no more.

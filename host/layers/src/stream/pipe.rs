@@ -37,9 +37,9 @@ struct Arrivals {
     spent: Sender<Chunk>,
 }
 
-/// A stream whose first chunk is there, and its writing end unless that was all.
-pub(crate) fn pipe(first: Chunk) -> (Plain, Option<Conveyor>) {
-    let mut digest = Digest::default();
+/// A stream whose first chunk is there, and its writing end unless that was all; hashed like `diff_id`.
+pub(crate) fn pipe(first: Chunk, diff_id: Option<&str>) -> (Plain, Option<Conveyor>) {
+    let mut digest = Digest::like(diff_id);
     digest.update(first.filled());
     if !first.is_full() {
         return (Plain { chunk: first, at: 0, digest, next: None }, None);
