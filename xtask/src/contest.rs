@@ -131,13 +131,16 @@ fn tell(group: &str, outcomes: &[Outcomes]) -> Vec<String> {
 }
 
 fn clone() -> Result<PathBuf> {
-    let folder = cache_dir()?.join("youki");
-    if !folder.join("Cargo.toml").is_file() {
+    let folder = cache_dir()?.join(format!("youki-{COMMIT}"));
+    if !folder.is_dir() {
+        // Beside, then renamed: whole or not at all.
+        let new = tempfile::tempdir_in(cache_dir()?).context("make a folder to clone into")?;
         let mut command = Command::new("git");
-        command.args(["clone", "--quiet", REPOSITORY]).arg(&folder);
+        command.args(["clone", "--quiet", REPOSITORY]).arg(new.path());
         run_command(&mut command).context("youki's sources are not to be had: --source CHECKOUT")?;
+        run_command(Command::new("git").arg("-C").arg(new.path()).args(["checkout", "--quiet", COMMIT]))?;
+        std::fs::rename(new.keep(), &folder).with_context(|| format!("keep {}", folder.display()))?;
     }
-    run_command(Command::new("git").arg("-C").arg(&folder).args(["checkout", "--quiet", COMMIT]))?;
     Ok(folder)
 }
 

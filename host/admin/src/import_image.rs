@@ -39,14 +39,15 @@ async fn spooled(
     let what = || format!("import image: spool the archive into {}", spool.display());
     let path = tempfile::Builder::new().prefix("import-").tempfile_in(spool).step(what)?.into_temp_path();
     let mut file = tokio::fs::File::create(&path).await.step(what)?;
-    let mut left = most.saturating_sub(first.len() as u64);
+    let too_many = || {
+        Error::new(Kind::Exhausted, format!("import image: the archive has more than {most} bytes"))
+            .hint("raise max_image_bytes in [registry] of the configuration")
+    };
+    let mut left = most.checked_sub(first.len() as u64).ok_or_else(too_many)?;
     file.write_all(&first).await.step(what)?;
     while let Some(chunk) = archive.next().await {
         let chunk = chunk.step(|| "import image: receive the archive".into())?;
-        left = left.checked_sub(chunk.data.len() as u64).ok_or_else(|| {
-            Error::new(Kind::Exhausted, format!("import image: the archive has more than {most} bytes"))
-                .hint("raise max_image_bytes in [registry] of the configuration")
-        })?;
+        left = left.checked_sub(chunk.data.len() as u64).ok_or_else(too_many)?;
         file.write_all(&chunk.data).await.step(what)?;
     }
     file.flush().await.step(what)?;

@@ -11,7 +11,7 @@ use rustix::{
 };
 use wharf_error::{Error, Result, ResultExt as _};
 
-use crate::{Cgroup, Controller, cgroup::Slot, file, stats::oom_kills_v1};
+use crate::{Cgroup, Controller, cgroup::Slot, file, stats::kills_v1};
 
 /// v1 tells before it kills: after its word the count is looked at until it has had time to rise, with pauses that
 /// double from the first to beyond the last.
@@ -101,7 +101,7 @@ impl OomWatch {
         let is = |key: &str| file::keyed(&control, key) == Some(1);
         self.pause = if signalled { Some(FIRST_PAUSE) } else { self.pause.map(|pause| pause * 2) };
         self.pause = self.pause.filter(|pause| *pause <= LAST_PAUSE);
-        let kills = oom_kills_v1(&self.slot).map_err(io::Error::other)?;
+        let kills = kills_v1(&self.slot.dir, &control).map_err(io::Error::other)?;
         Ok(OomNews { kills, stalled: signalled && is("oom_kill_disable") && is("under_oom"), again: self.pause })
     }
 }

@@ -1,6 +1,10 @@
+use std::path::Path;
+
 use wharf_error::{Result, ResultExt as _};
 
 use crate::{Cgroup, Controller, cgroup::Slot, file};
+
+const OOM_CONTROL: &str = "memory.oom_control";
 
 /// What a cgroup, with those below, has used. What the node cannot tell is 0.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -134,7 +138,10 @@ impl Cgroup {
         match self.slot(Controller::Memory) {
             None => Ok(0),
             Some(slot) if slot.v2 => slot.keyed("memory.events", "oom_kill"),
-            Some(slot) => oom_kills_v1(&slot),
+            Some(slot) => {
+                let path = slot.dir.join(OOM_CONTROL);
+                kills_v1(&slot.dir, &file::try_read(&path).step(|| format!("read {}", path.display()))?)
+            }
         }
     }
 
@@ -221,11 +228,15 @@ fn memory_v2(slot: &Slot) -> Result<MemoryUsage> {
     })
 }
 
-/// v1 counts each cgroup alone.
-pub(crate) fn oom_kills_v1(slot: &Slot) -> Result<u64> {
-    let mut kills = slot.keyed("memory.oom_control", "oom_kill")?;
-    for dir in file::children(&slot.dir)? {
-        kills += oom_kills_v1(&Slot { dir, v2: false })?;
+/// All kills in a cgroup of v1, whose `memory.oom_control` says this, and in those below; one that goes meanwhile has none.
+pub(crate) fn kills_v1(dir: &Path, control: &str) -> Result<u64> {
+    let mut kills = file::keyed(control, "oom_kill").unwrap_or(0);
+    for child in file::children(dir)? {
+        let path = child.join(OOM_CONTROL);
+        match file::try_read(&path) {
+            Err(error) if file::is_gone(&error) => {}
+            control => kills += kills_v1(&child, &control.step(|| format!("read {}", path.display()))?)?,
+        }
     }
     Ok(kills)
 }

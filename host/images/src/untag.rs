@@ -37,7 +37,12 @@ impl Core {
                 Ok(!left.is_empty())
             })
             .await?;
-        if is_left { Ok(()) } else { self.remove(namespace, &entry.id).await }
+        if !is_left {
+            return self.remove(namespace, &entry.id).await;
+        }
+        // The index that the name led through may be nobody's now.
+        self.collect_logged(namespace).await;
+        Ok(())
     }
 }
 

@@ -170,6 +170,7 @@ async fn an_archive_that_inflates_without_end_is_refused_and_leaves_nothing() {
     assert_eq!(error.kind(), Kind::Exhausted, "{error}");
     let text = error.to_string();
     assert!(text.contains("inflate the archive") && text.contains("more than 8388608 bytes"), "{text}");
+    assert!(text.contains("raise max_image_bytes"), "{text}");
     assert_eq!(opened.left().await, Vec::<String>::new());
     drop(opened);
 

@@ -35,6 +35,10 @@ pub struct UnpackOptions {
 /// What a layer may cost before it is refused.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Limits {
+    /// What is bounded, as an error names it.
+    pub what: &'static str,
+    /// The key of the configuration that raises [`bytes`](Self::bytes).
+    pub key: &'static str,
     /// Entries of the archive.
     pub entries: u64,
     /// Bytes of the uncompressed stream, and of the files in it (sparse files count by their length).
@@ -77,6 +81,8 @@ pub struct Unpacked {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            what: "layer",
+            key: "max_layer_bytes",
             entries: 4_000_000,
             bytes: 1 << 40,
             ratio: 1_500,

@@ -52,7 +52,8 @@ async fn a_broken_download_goes_on_where_it_broke() {
 async fn a_download_outlives_a_restart_of_the_registry() {
     let (bytes, layer) = blob(200_000);
     let sent = bytes.clone();
-    let fake = Fake::start(move |_| Reply::ok(sent.clone()).stalled_after(90_000)).await;
+    // An address of its own: on the usual one another test may be given the port meanwhile.
+    let fake = Fake::start_at("127.83.1.9:0", move |_| Reply::ok(sent.clone()).stalled_after(90_000)).await;
     let address = fake.address.clone();
     let dir = tempfile::tempdir().unwrap();
     let client = Client::new(ClientConfig {

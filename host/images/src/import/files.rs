@@ -149,7 +149,7 @@ fn open_in(folder: &File, name: &str) -> io::Result<File> {
 fn inflated(file: File, room: &Room<'_>) -> Result<File> {
     let step = || "inflate the archive".to_owned();
     let mut inflated = tempfile::tempfile_in(room.folder).step(step)?;
-    let limits = Limits { bytes: room.most, ..Limits::default() };
+    let limits = Limits { what: "archive", key: "max_image_bytes", bytes: room.most, ..Limits::default() };
     wharf_layers::inflate(Cancellable(file, room.cancel), &mut inflated, &limits).step(step)?;
     inflated.rewind().step(step)?;
     Ok(inflated)

@@ -109,7 +109,7 @@ async fn unpack(
     Ok((ready, lease))
 }
 
-/// Not to be ended early: all images are recorded or none.
+/// Not to be ended early. One that cannot be recorded leaves those before it, which are whole.
 async fn record(core: &Arc<Core>, namespace: &str, ready: Vec<(Selected, Vec<Reference>)>) -> Result<Vec<Image>> {
     let mut images: Vec<Image> = Vec::with_capacity(ready.len());
     for (selected, names) in ready {

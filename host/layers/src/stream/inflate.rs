@@ -93,15 +93,15 @@ impl<R: Read> Inflate<R> {
     }
 
     fn check_bomb(&mut self) -> Result<()> {
-        let Limits { bytes, ratio, ratio_from, .. } = self.limits;
+        let Limits { what, key, bytes, ratio, ratio_from, .. } = self.limits;
         if self.bytes > bytes {
-            return Err(Error::new(Kind::Exhausted, format!("layer: more than {bytes} bytes uncompressed"))
-                .hint("raise max_layer_bytes in [registry] of the configuration"));
+            return Err(Error::new(Kind::Exhausted, format!("{what}: more than {bytes} bytes uncompressed"))
+                .hint(format!("raise {key} in [registry] of the configuration")));
         }
         let compressed = self.decoder.blob_mut().consumed();
         if self.bytes > ratio_from && self.bytes / ratio.max(1) > compressed {
-            let what = format!("layer: {} bytes come out of {compressed}: more than {ratio} for one", self.bytes);
-            return Err(Error::new(Kind::Exhausted, what));
+            let text = format!("{what}: {} bytes come out of {compressed}: more than {ratio} for one", self.bytes);
+            return Err(Error::new(Kind::Exhausted, text));
         }
         Ok(())
     }

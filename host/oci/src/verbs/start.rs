@@ -60,19 +60,26 @@ pub(crate) fn start(folder: &Folder, record: &Record, found: Found) -> Result<()
         start: Some(start),
     };
     let started = attach(request)?.start();
-    folder.started().step(step)?;
-    if started.is_err() {
-        // The specification's step 6 of a life: it is stopped, and can be deleted when this returns.
-        stop(&end).step(step)?;
+    let noted = folder.started().step(step);
+    if let Err(cause) = started {
+        // As the specification has it: it is stopped, and can be deleted when this returns.
+        if stop(&end).unwrap_or(false) {
+            return Err(cause);
+        }
+        let what = format!("container {}: it could not be started, and does not end", record.id);
+        return Err(Error::new(cause.kind(), what).because(cause));
     }
-    started
+    noted
 }
 
-/// It is about to end by itself, or is ended.
-fn stop(init: &OwnedFd) -> Result<()> {
-    if !ends(init, BY_ITSELF)? {
-        send(init, Signal::KILL)?;
-        ends(init, END)?;
+/// It is about to end by itself, or is ended. Whether it has.
+fn stop(init: &OwnedFd) -> Result<bool> {
+    if ends(init, BY_ITSELF)? {
+        return Ok(true);
     }
-    Ok(())
+    match send(init, Signal::KILL) {
+        // Just now.
+        Err(error) if error.kind() == Kind::NotFound => Ok(true),
+        sent => sent.and_then(|()| ends(init, END)),
+    }
 }

@@ -48,7 +48,8 @@ impl NetDevices {
     }
 
     /// Moves them into the network namespace of a process that is there, with their permanent global addresses, and
-    /// brings them up there. What has no place in the container any more when it ends, the kernel gives back or removes.
+    /// brings them up there. When the namespace ends the kernel gives physical ones back to the node's and removes the
+    /// others. One that was moved before another failed stays where it is: in a pod's namespace until that ends.
     pub(crate) fn move_to(&self, pid: i32) -> Result<()> {
         if self.is_empty() {
             return Ok(());

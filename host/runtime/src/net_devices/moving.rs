@@ -40,8 +40,12 @@ fn within<T: Send>(namespace: &File, work: impl FnOnce() -> Result<T> + Send) ->
             .step(|| "enter the container's network namespace".into())?;
         work()
     };
-    let done = thread::scope(|scope| scope.spawn(inside).join());
-    done.unwrap_or_else(|_| Err(Error::internal("the thread in the container's network namespace broke off")))
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().name("net-devices".into()).spawn_scoped(scope, inside);
+        let thread = thread.step(|| "start a thread for the container's network namespace".into())?;
+        let broke = |_| Err(Error::internal("the thread in the container's network namespace broke off"));
+        thread.join().unwrap_or_else(broke)
+    })
 }
 
 /// Gives it its addresses again, which the move took, and brings it up. `there` is what was there before it came.

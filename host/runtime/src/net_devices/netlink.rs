@@ -12,7 +12,8 @@ use rustix::net::{
 };
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
-/// How long the kernel may take for an answer: it waits for a lock that whoever changes interfaces holds.
+/// How long an answer may take. A request itself is done while it is sent, under the one lock of all changes of interfaces
+/// in the kernel, for which nothing but the kernel can set a time.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// More than the kernel puts into one answer.

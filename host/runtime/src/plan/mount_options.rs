@@ -135,8 +135,6 @@ pub(super) fn parse(mount: &Mount) -> Result<Options> {
         if options.bind {
             return Err(Error::invalid(format!("mount {at}: a bind mount takes no option {option}")));
         }
-        // The flag's name where it is no option of mount(8)'s.
-        let option = if option == "acl" { "posixacl" } else { option.as_str() };
         options.data.push(match option.split_once('=') {
             Some((key, value)) => (c_string("mount option", key)?, Some(c_string("mount option", value)?)),
             None => (c_string("mount option", option)?, None),
@@ -183,9 +181,9 @@ fn apply(option: &str, options: &mut Options) -> bool {
         "runbindable" => options.propagation = Some((libc::MS_UNBINDABLE, true)),
         // What mount(8) keeps to itself, and the defaults by name.
         "defaults" | "async" | "nomand" | "loud" | "nofail" | "noauto" | "_netdev" => {}
-        // Flags that say what is so anyway, or that fsopen(2) has no word for: how much the kernel logs of the mount, and
-        // a counter that file systems keep or do not.
-        "noacl" | "nolazytime" | "silent" | "iversion" | "noiversion" => {}
+        // Flags that say what is so anyway, or that fsopen(2) has no word for: access lists, which file systems have or have
+        // not, how much the kernel logs of the mount, and a counter that they keep or do not.
+        "acl" | "noacl" | "nolazytime" | "silent" | "iversion" | "noiversion" => {}
         _ => return option.starts_with("x-"),
     }
     true
@@ -268,7 +266,7 @@ mod tests {
         let mount = serde_json::json!({ "destination": "/data", "type": "tmpfs", "options": flags });
         let options = parse(&serde_json::from_value(mount).unwrap()).unwrap();
         let data: Vec<_> = options.data.iter().map(|(key, _)| key.to_str().unwrap()).collect();
-        assert_eq!(data, ["sync", "dirsync", "mand", "lazytime", "posixacl"]);
+        assert_eq!(data, ["sync", "dirsync", "mand", "lazytime"]);
     }
 
     #[test]

@@ -129,7 +129,7 @@ fn image(container: &Container, whole: bool) -> String {
         named => named,
     });
     let name = name.unwrap_or_default();
-    if name.starts_with("sha256:") { id(name, whole) } else { name.to_owned() }
+    if name.starts_with("sha256:") || name.starts_with("sha512:") { id(name, whole) } else { name.to_owned() }
 }
 
 fn state(container: &Container) -> &'static str {

@@ -20,7 +20,7 @@ pub(super) fn table<const N: usize>(header: [&str; N]) -> Table {
 
 /// The beginning of an id, without the name of its algorithm.
 pub(super) fn short(id: &str) -> String {
-    id.strip_prefix("sha256:").unwrap_or(id).chars().take(SHORT).collect()
+    id.split_once(':').map_or(id, |(_, digits)| digits).chars().take(SHORT).collect()
 }
 
 /// An id as it is listed, or all of it.

@@ -52,7 +52,7 @@ fn what_a_container_waits_for_is_told_where_the_kernel_counts_it() {
     let pod = node.pod("pressure");
     // Three that want the same processor.
     let id = node.run_with(&pod, "busy", "while :; do :; done & while :; do :; done & while :; do :; done", |config| {
-        config["linux"]["resources"] = json!({ "cpuset_cpus": "0" });
+        config["linux"]["resources"] = json!({ "cpuset_cpus": one_processor() });
     });
     let mut seen = None;
     let there = wharf_testkit::wait_for(std::time::Duration::from_secs(60), || {
@@ -160,4 +160,11 @@ fn a_rotated_log_goes_on_in_a_new_file() {
     node.ok(&["stop", "-t", "0", &id]);
     assert!(node.fails(&["logs", "-r", &id]).contains("not running"));
     node.finish();
+}
+
+/// The first that this process may run on.
+fn one_processor() -> String {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap();
+    list.trim().split(['-', ',']).next().unwrap().to_owned()
 }
