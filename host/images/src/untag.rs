@@ -70,8 +70,6 @@ fn full(name: &Reference) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn the_last_tag_of_a_repository_takes_its_digests_along() {
         let digest = |name: &str| format!("{name}@sha256:{}", "a".repeat(64));
