@@ -5,7 +5,11 @@ use std::process::Command;
 
 fn tree(package: &str) -> String {
     let args = ["tree", "--offline", "--edges", "normal,no-proc-macro", "--prefix", "none", "--package", package];
-    let out = Command::new(env!("CARGO")).args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    let out = Command::new(env!("CARGO"))
+        .args(args)
+        .current_dir(std::env::var("CARGO_MANIFEST_DIR").unwrap())
+        .output()
+        .unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     String::from_utf8(out.stdout).unwrap()
 }

@@ -113,7 +113,7 @@ fn build_compiler() -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--package", "wharf-compiler", "--target-dir"]);
     cargo.arg(profile_dir.parent().unwrap()).args(release.then_some("--release"));
-    cargo.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."));
+    cargo.current_dir(Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap()).join("../.."));
     assert!(cargo.status().unwrap().success(), "build wharf-compile");
     profile_dir.join("wharf-compile")
 }
