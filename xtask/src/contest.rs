@@ -1,5 +1,5 @@
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -186,18 +186,35 @@ impl Contest {
     /// Runs one group by itself, for one that panics takes all others with it.
     fn run(&self, group: &str, runtime: &Path) -> Result<Outcomes> {
         let mut command = Command::new("timeout");
-        // What a test mounts and leaves is nobody else's.
+        // What a test mounts is nobody else's, and what it leaves running ends with it.
         command.args(["--kill-after=5", LIMIT, "unshare", "--mount", "--propagation", "private"]);
+        command.args(["--pid", "--fork", "--kill-child", "--mount-proc"]);
         command.arg(&self.program).arg("run").arg("--runtime").arg(runtime);
         command.arg("--runtimetest").arg(&self.inside).args(["-t", group]);
         // Of youki alone it asks more than OCI's text does.
         command.env("RUNTIME_KIND", "runc").current_dir(&self.folder).stdin(Stdio::null());
+        let before = cgroups();
         let out = command.output().context("start contest")?;
+        // Of the containers that a test has left; what is not empty is not a test's.
+        for left in cgroups().difference(&before) {
+            let _ = std::fs::remove_dir(left);
+        }
         let text = String::from_utf8_lossy(&out.stdout);
         let outcomes: BTreeMap<_, _> = text.lines().filter_map(outcome).collect();
         // It tells a group's outcomes at the group's end.
         Ok((!outcomes.is_empty()).then_some(outcomes))
     }
+}
+
+/// The groups at the top of every hierarchy, and those below them.
+fn cgroups() -> BTreeSet<PathBuf> {
+    let below = |folder: &Path| {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect::<Vec<_>>()
+    };
+    let top = below(Path::new("/sys/fs/cgroup"));
+    let next: Vec<_> = top.iter().flat_map(|folder| below(folder)).collect();
+    top.into_iter().chain(next).collect()
 }
 
 /// `1 / 4 : name : ok`

@@ -40,7 +40,7 @@ pub fn decoder<'a>(reader: impl Read + Send + 'a, media_type: &str) -> Result<Bo
 }
 
 /// Writes the uncompressed bytes of `reader` into `into`, within the limits on bytes and ratio; answers with their
-/// number. For an archive that has to lie on the disk as it is; a layer is [`unpack`](crate::unpack)ed. Blocks for as
+/// number. For an archive that has to lie on the disk as it is; a layer is [`unpack`](crate::unpack())ed. Blocks for as
 /// long as `reader` does, whose errors keep their kind where they carry a [`wharf_error::Error`].
 ///
 /// # Errors
