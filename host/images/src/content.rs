@@ -11,7 +11,7 @@ use bytes::Bytes;
 use oci_spec::image::Digest;
 use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
-use wharf_registry::{MAX_DOCUMENT, path_of, verify};
+use wharf_registry::{ALGORITHMS, MAX_DOCUMENT, path_of, verify};
 
 use crate::spool::Spools;
 
@@ -22,9 +22,6 @@ use crate::spool::Spools;
 pub(crate) struct Content {
     dirs: Arc<Dirs>,
 }
-
-/// Those that a digest may have.
-const ALGORITHMS: [&str; 2] = ["sha256", "sha512"];
 
 #[derive(Debug)]
 struct Dirs {

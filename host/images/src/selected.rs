@@ -2,7 +2,7 @@ use bytes::Bytes;
 use oci_spec::image::{Descriptor, Digest, ImageConfiguration, ImageManifest};
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_layers::Compression;
-use wharf_registry::path_of;
+use wharf_registry::check_algorithm;
 
 use crate::{chain::chain_ids, platform::Host};
 
@@ -58,7 +58,7 @@ impl Selected {
         let mut layers = Vec::with_capacity(diff_ids.len());
         for (index, (descriptor, diff_id)) in manifest.layers().iter().zip(&diff_ids).enumerate() {
             let media_type = descriptor.media_type().as_ref();
-            path_of(descriptor.digest()).step(|| format!("layer {}", descriptor.digest()))?;
+            check_algorithm(descriptor.digest()).step(|| format!("layer {}", descriptor.digest()))?;
             layers.push(Layer {
                 index,
                 descriptor: descriptor.clone(),
@@ -95,7 +95,7 @@ pub(crate) fn check_config_type(manifest: &ImageManifest) -> Result<()> {
 fn diff_ids(configuration: &ImageConfiguration) -> Result<Vec<Digest>> {
     let parse = |text: &String| {
         let digest: Digest = text.parse().step_as(Kind::InvalidArgument, || format!("diffID {text:?}"))?;
-        path_of(&digest)?;
+        check_algorithm(&digest)?;
         Ok(digest)
     };
     configuration.rootfs().diff_ids().iter().map(parse).collect()

@@ -10,7 +10,7 @@ use wharf_error::{Error, Kind, Result, ResultExt as _};
 use crate::{
     Auth, Client, Reference,
     client::{Ask, range},
-    digest::path_of,
+    digest::check_algorithm,
     fallback::{self, Failure},
     hosts::Endpoint,
     transport::{Transport, next_chunk},
@@ -62,7 +62,7 @@ pub(crate) async fn open(
     part: Range<u64>,
 ) -> Result<BlobPart> {
     let what = || format!("{}: get blob {}", reference.name(), descriptor.digest());
-    path_of(descriptor.digest()).step(what)?;
+    check_algorithm(descriptor.digest()).step(what)?;
     let endpoints: Vec<Endpoint> =
         client.endpoints(reference.registry()).await.step(what)?.into_iter().filter(|e| e.pull).collect();
     let object = format!("blobs/{}", descriptor.digest());

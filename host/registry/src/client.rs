@@ -13,7 +13,7 @@ use crate::{
     Auth, ClientConfig, MAX_DOCUMENT, Reference,
     auth::{Authorizer, Credentials},
     blob::{self, BlobPart, BlobStream},
-    digest::{digest_of, path_of, verify},
+    digest::{check_algorithm, digest_of, verify},
     document::is_manifest_type,
     fallback::{self, Failure},
     hosts::{self, Endpoint},
@@ -113,7 +113,7 @@ impl Client {
     /// As [`Client::resolve`].
     pub async fn manifest(&self, reference: &Reference, descriptor: &Descriptor, auth: Option<&Auth>) -> Result<Bytes> {
         let what = format!("{}: get manifest {}", reference.name(), descriptor.digest());
-        path_of(descriptor.digest()).step(|| what.clone())?;
+        check_algorithm(descriptor.digest()).step(|| what.clone())?;
         bounded(descriptor).step(|| what.clone())?;
         let path = format!("manifests/{}", descriptor.digest());
         let endpoints = self.endpoints(reference.registry()).await.step(|| what.clone())?;
@@ -333,7 +333,7 @@ fn accept() -> HeaderMap {
 
 fn announced_digest(response: &Response) -> Option<Digest> {
     let digest: Digest = response.headers().get("docker-content-digest")?.to_str().ok()?.parse().ok()?;
-    path_of(&digest).is_ok().then_some(digest)
+    check_algorithm(&digest).is_ok().then_some(digest)
 }
 
 fn media_type_of(response: &Response) -> String {

@@ -10,26 +10,37 @@ pub fn digest_of(bytes: &[u8]) -> Result<Digest> {
     formatted("sha256", &Sha256::digest(bytes))
 }
 
-/// `sha256/<hex>` or `sha512/<hex>`: where an image layout has the blob of this digest, below `blobs`.
+/// What a digest may be computed by: those of the image specification.
+pub const ALGORITHMS: [&str; 2] = ["sha256", "sha512"];
+
+/// Whether a digest can be verified.
 ///
 /// # Errors
 /// `Unsupported` for any other algorithm: nothing may be fetched that could not be verified.
-pub fn path_of(digest: &Digest) -> Result<String> {
-    match digest.algorithm() {
-        DigestAlgorithm::Sha256 | DigestAlgorithm::Sha512 => Ok(format!("{}/{}", digest.algorithm(), digest.digest())),
-        other => {
-            let text = format!("digest {digest}: algorithm {other} is not supported, only sha256 and sha512");
-            Err(Error::new(Kind::Unsupported, text))
-        }
+pub fn check_algorithm(digest: &Digest) -> Result<()> {
+    let algorithm = digest.algorithm();
+    if ALGORITHMS.contains(&algorithm.as_ref()) {
+        return Ok(());
     }
+    let text = format!("digest {digest}: algorithm {algorithm} is not supported, only {}", ALGORITHMS.join(" and "));
+    Err(Error::new(Kind::Unsupported, text))
+}
+
+/// `sha256/<hex>` or `sha512/<hex>`: where an image layout has the blob of this digest, below `blobs`.
+///
+/// # Errors
+/// As [`check_algorithm`].
+pub fn path_of(digest: &Digest) -> Result<String> {
+    check_algorithm(digest)?;
+    Ok(format!("{}/{}", digest.algorithm(), digest.digest()))
 }
 
 /// Whether the bytes are what the digest says, by its own algorithm.
 ///
 /// # Errors
-/// `DataLoss` naming `what` and both digests; `Unsupported` as [`path_of`].
+/// `DataLoss` naming `what` and both digests; `Unsupported` as [`check_algorithm`].
 pub fn verify(what: &str, bytes: &[u8], digest: &Digest) -> Result<()> {
-    path_of(digest)?;
+    check_algorithm(digest)?;
     let found = match digest.algorithm() {
         DigestAlgorithm::Sha512 => formatted("sha512", &Sha512::digest(bytes))?,
         _ => digest_of(bytes)?,

@@ -26,7 +26,7 @@ pub use self::{
     blob::{BlobPart, BlobStream},
     client::{Client, Resolved},
     config::ClientConfig,
-    digest::{digest_of, path_of, verify},
+    digest::{ALGORITHMS, check_algorithm, digest_of, path_of, verify},
     document::{Document, MAX_DOCUMENT, media_types},
     reference::Reference,
 };

@@ -1,7 +1,9 @@
 use std::{fmt, str::FromStr};
 
-use oci_spec::image::{Digest, DigestAlgorithm};
+use oci_spec::image::Digest;
 use wharf_error::{Error, Result};
+
+use crate::digest::check_algorithm;
 
 const DEFAULT_REGISTRY: &str = "docker.io";
 const MAX_REPOSITORY: usize = 255;
@@ -206,10 +208,8 @@ fn check_tag(tag: &str) -> Result<(), String> {
 
 fn parse_digest(text: &str) -> Result<Digest, String> {
     let digest: Digest = text.parse().map_err(|_| format!("{text:?} is no digest"))?;
-    match digest.algorithm() {
-        DigestAlgorithm::Sha256 | DigestAlgorithm::Sha512 => Ok(digest),
-        other => Err(format!("digest algorithm {other} is not supported, only sha256 and sha512")),
-    }
+    check_algorithm(&digest).map_err(|error| error.to_string())?;
+    Ok(digest)
 }
 
 #[cfg(test)]

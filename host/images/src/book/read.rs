@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use wharf_error::{Error, Result};
-use wharf_registry::Reference;
+use wharf_registry::{ALGORITHMS, Reference};
 use wharf_store::{Reader, prefix, split_key};
 
 use super::{ImageRow, Images, NameRow, Names};
@@ -19,8 +19,6 @@ pub(crate) struct Entry {
     pub row: ImageRow,
     pub names: Vec<(String, NameRow)>,
 }
-
-const ALGORITHMS: [&str; 2] = ["sha256:", "sha512:"];
 
 // === impl Book ===
 
@@ -42,8 +40,8 @@ impl Book {
         if text.is_empty() {
             return Err(Error::invalid("image: neither a name nor an id is given"));
         }
-        let whole = ALGORITHMS.iter().find_map(|algorithm| self.entry(&format!("{algorithm}{text}")));
-        if let Some(entry) = self.entry(text).or(whole) {
+        let (ids, digits) = ids_of(text);
+        if let Some(entry) = ids.iter().find_map(|id| self.entry(id)) {
             return Ok(Some(entry));
         }
         let reference = text.parse::<Reference>();
@@ -56,22 +54,19 @@ impl Book {
                 return Ok(self.entry(&row.image));
             }
         }
-        let told = |algorithm| text.strip_prefix(algorithm).map(|digits| (vec![algorithm], digits));
-        let (algorithms, digits) = ALGORITHMS.into_iter().find_map(told).unwrap_or_else(|| (ALGORITHMS.to_vec(), text));
         if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
             return reference.map(|_| None);
         }
-        let full: Vec<String> = algorithms.iter().map(|algorithm| format!("{algorithm}{digits}")).collect();
-        let by_target = self.names.values().find(|row| full.iter().any(|full| row.target.digest().as_ref() == full));
+        let by_target = self.names.values().find(|row| ids.iter().any(|id| row.target.digest().as_ref() == id));
         if let Some(row) = by_target {
             return Ok(self.entry(&row.image));
         }
-        let beginning = |full: &String| {
-            let full = full.clone();
-            self.images.range(full.clone()..).map(|(id, _)| id).take_while(move |id| id.starts_with(&full))
+        let begin_so = |begin: &String| {
+            let begin = begin.clone();
+            self.images.range(begin.clone()..).map(|(id, _)| id).take_while(move |id| id.starts_with(&begin))
         };
-        let ids: Vec<&String> = full.iter().flat_map(beginning).take(2).collect();
-        match ids.as_slice() {
+        let found: Vec<&String> = ids.iter().flat_map(begin_so).take(2).collect();
+        match found.as_slice() {
             [] => Ok(None),
             [id] => Ok(self.entry(id)),
             _ => Err(Error::invalid(format!("image id {text} is ambiguous: more than one image begins so"))),
@@ -82,6 +77,14 @@ impl Book {
         let row = self.images.get(id)?.clone();
         let names = self.names.iter().filter(|(_, name)| name.image == id);
         Some(Entry { id: id.to_owned(), row, names: names.map(|(name, row)| (name.clone(), row.clone())).collect() })
+    }
+}
+
+/// The ids that this may be, or begin, with and without the name of their algorithm; and its digits.
+fn ids_of(text: &str) -> (Vec<String>, &str) {
+    match text.split_once(':') {
+        Some((algorithm, digits)) if ALGORITHMS.contains(&algorithm) => (vec![text.to_owned()], digits),
+        _ => (ALGORITHMS.map(|algorithm| format!("{algorithm}:{text}")).to_vec(), text),
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 
 use oci_spec::image::Descriptor;
 use wharf_error::{Result, ResultExt as _};
-use wharf_registry::path_of;
+use wharf_registry::check_algorithm;
 
 use super::file::{Place, Spool};
 
@@ -57,7 +57,7 @@ impl Spools {
     /// # Errors
     /// `Unsupported` for a digest that cannot be verified; those of the disk.
     pub fn open(&self, descriptor: &Descriptor) -> Result<Arc<Spool>> {
-        path_of(descriptor.digest())?;
+        check_algorithm(descriptor.digest())?;
         // The two algorithms differ in length.
         let name = format!("{PREFIX}{}-{}", descriptor.digest().digest(), descriptor.size());
         let step = || format!("content: open a file for {}", descriptor.digest());
