@@ -1,5 +1,7 @@
 use std::{path::PathBuf, sync::Arc};
 
+use wharf_error::{Error, Kind};
+
 use crate::{Budget, Compression};
 
 /// What the blob must be: the digest and size of a manifest's descriptor.
@@ -77,6 +79,14 @@ pub struct Unpacked {
 }
 
 // === impl Limits ===
+
+impl Limits {
+    /// There are more than [`bytes`](Self::bytes) of these.
+    pub(crate) fn too_many(&self, of: &str) -> Error {
+        let text = format!("{}: more than {} bytes {of}", self.what, self.bytes);
+        Error::new(Kind::Exhausted, text).hint(format!("raise {} in [registry] of the configuration", self.key))
+    }
+}
 
 impl Default for Limits {
     fn default() -> Self {

@@ -36,9 +36,7 @@ pub(crate) fn entries(archive: &mut Archive<impl BufRead>, tree: &mut Tree, limi
             return Err(Error::new(Kind::Exhausted, what).into());
         }
         if bytes > limits.bytes {
-            let what = format!("layer: files of more than {} bytes", limits.bytes);
-            let hint = "raise max_layer_bytes in [registry] of the configuration";
-            return Err(Error::new(Kind::Exhausted, what).hint(hint).into());
+            return Err(limits.too_many("in its files").into());
         }
         let written = write(&mut entry, archive, tree, limits);
         let linked = written.step(|| format!("layer: entry {}", printable(&entry.path)))?;

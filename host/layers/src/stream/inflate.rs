@@ -93,10 +93,9 @@ impl<R: Read> Inflate<R> {
     }
 
     fn check_bomb(&mut self) -> Result<()> {
-        let Limits { what, key, bytes, ratio, ratio_from, .. } = self.limits;
+        let Limits { what, bytes, ratio, ratio_from, .. } = self.limits;
         if self.bytes > bytes {
-            return Err(Error::new(Kind::Exhausted, format!("{what}: more than {bytes} bytes uncompressed"))
-                .hint(format!("raise {key} in [registry] of the configuration")));
+            return Err(self.limits.too_many("uncompressed"));
         }
         let compressed = self.decoder.blob_mut().consumed();
         if self.bytes > ratio_from && self.bytes / ratio.max(1) > compressed {
