@@ -1,8 +1,12 @@
+use wharf_crash_points::point;
 use wharf_error::Result;
 use wharf_registry::Reference;
 use wharf_store::{key, prefix, split_key};
 
-use crate::{book::Names, core::Core};
+use crate::{
+    book::{Images as ImageRows, Names},
+    core::Core,
+};
 
 // === impl Core ===
 
@@ -15,34 +19,35 @@ impl Core {
             entry.names.iter().any(|(known, _)| *known == full)
         });
         let Some(called) = called else { return self.remove(namespace, reference).await };
-        let (id, rows) = (entry.id.clone(), prefix(namespace));
-        let namespace_of_rows = namespace.to_owned();
-        let is_left = self
+        let (id, rows, image) = (entry.id.clone(), prefix(namespace), key(namespace, &entry.id));
+        let is_gone = self
             .store
             .durable(move |writer| {
                 // Read here, not before: a name may have been given, or have moved on, meanwhile.
                 let mut names = Vec::new();
                 for (row, name) in writer.list::<Names>(&rows)? {
                     if let Some((_, text)) = split_key(&row).filter(|_| name.image == id) {
-                        names.push(text.to_owned());
+                        names.push((text.to_owned(), row.clone()));
                     }
                 }
-                let going = going(&names, &called);
-                let (gone, left): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| going.contains(name));
-                if !left.is_empty() {
-                    for name in &gone {
-                        writer.delete::<Names>(&key(&namespace_of_rows, name))?;
-                    }
+                let texts: Vec<String> = names.iter().map(|(text, _)| text.clone()).collect();
+                let going = going(&texts, &called);
+                for (_, row) in names.iter().filter(|(text, _)| going.contains(text)) {
+                    writer.delete::<Names>(row)?;
                 }
-                Ok(!left.is_empty())
+                let is_last = texts.iter().all(|text| going.contains(text));
+                if is_last {
+                    writer.delete::<ImageRows>(&image)?;
+                }
+                Ok(is_last)
             })
             .await?;
-        if !is_left {
-            return self.remove(namespace, &entry.id).await;
+        point!("images.untag.rows");
+        if is_gone {
+            self.forget(&[entry.id]);
         }
-        // The index that the name led through may be nobody's now.
-        self.collect_logged(namespace).await;
-        Ok(())
+        // Also where it is not: the index that the name led through may be nobody's now.
+        self.collect(namespace).await
     }
 }
 
