@@ -10,7 +10,6 @@ mod import_image;
 mod info;
 mod plugins;
 mod pull_image;
-mod redact;
 mod service;
 mod snapshots;
 

@@ -3,9 +3,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
-use wharf_cri::to_status;
+use wharf_cri::{auth_of, to_status};
 use wharf_images::{Images, LayerState, Progress};
-use wharf_registry::{Auth, Reference};
+use wharf_registry::Reference;
 
 use crate::{
     proto::{LayerProgress, PullImageReply, PullImageRequest},
@@ -38,14 +38,7 @@ pub(crate) fn pull(
 
 async fn run(images: Images, request: &PullImageRequest, reference: Reference, replies: &Replies) {
     let (told, mut progress) = watch::channel(Progress::default());
-    let auth = request.credentials.clone().map(|credentials| Auth {
-        username: credentials.username,
-        password: credentials.password,
-        auth: credentials.auth,
-        identity_token: credentials.identity_token,
-        registry_token: credentials.registry_token,
-        server_address: String::new(),
-    });
+    let auth = request.auth.clone().map(auth_of);
     let pulling = images.pull(namespace(&request.namespace), &reference, auth, Some(told));
     tokio::pin!(pulling);
     let mut pace = tokio::time::interval(PACE);

@@ -18,7 +18,12 @@ mod signal;
 mod spec;
 mod status;
 
-pub use self::{config::CriConfig, image::image_service, runtime::runtime_service, status::to_status};
+pub use self::{
+    config::CriConfig,
+    image::{auth_of, image_service},
+    runtime::runtime_service,
+    status::to_status,
+};
 
 /// The longest message that is taken, and the longest that is sent: two streams of an exec, and a little.
 const LONGEST_REQUEST: usize = 16 << 20;

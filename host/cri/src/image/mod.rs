@@ -9,6 +9,8 @@ mod remove_image;
 mod service;
 mod stream_images;
 
+pub use self::pull_image::auth_of;
+
 use wharf_api::cri::{
     ImageSpec,
     image_service_server::{ImageService, ImageServiceServer},

@@ -7,13 +7,14 @@ use super::{Service, name};
 /// Answers the image's id: what every later answer calls it by.
 pub(super) async fn pull_image(service: &Service, request: PullImageRequest) -> Result<PullImageResponse> {
     let reference: Reference = name(request.image.as_ref())?.parse()?;
-    let auth = request.auth.map(auth);
+    let auth = request.auth.map(auth_of);
     let image = service.images.pull(&service.namespace, &reference, auth, None).await?;
     tracing::info!(image = %reference, id = image.id, size = image.size, "image is pulled");
     Ok(PullImageResponse { image_ref: image.id })
 }
 
-fn auth(auth: AuthConfig) -> Auth {
+/// What a message brings to pull with.
+pub fn auth_of(auth: AuthConfig) -> Auth {
     Auth {
         username: auth.username,
         password: auth.password,

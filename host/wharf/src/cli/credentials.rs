@@ -3,7 +3,7 @@
 use std::io::Read as _;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use wharf_admin::proto::Credentials;
+use wharf_api::cri::AuthConfig;
 use wharf_registry::{DockerConfig, Reference};
 
 /// Credentials for the image's registry; without any of these, what Docker's config.json of the caller has for it
@@ -26,15 +26,15 @@ pub(super) struct Flags {
 
 impl Flags {
     /// None: it is left to the node.
-    pub(super) async fn find(&self, image: &str) -> Result<Option<Credentials>> {
+    pub(super) async fn find(&self, image: &str) -> Result<Option<AuthConfig>> {
         if let Some(username) = &self.username {
             let password = tokio::task::spawn_blocking(password).await??;
-            return Ok(Some(Credentials { username: username.clone(), password, ..Credentials::default() }));
+            return Ok(Some(AuthConfig { username: username.clone(), password, ..AuthConfig::default() }));
         }
         match self.creds.as_deref().map(|creds| creds.split_once(':')) {
             Some(Some((username, password))) => {
                 let (username, password) = (username.to_owned(), password.to_owned());
-                Ok(Some(Credentials { username, password, ..Credentials::default() }))
+                Ok(Some(AuthConfig { username, password, ..AuthConfig::default() }))
             }
             Some(None) => bail!("--creds: not user:password"),
             None => Ok(of_docker(image).await),
@@ -52,7 +52,7 @@ fn password() -> Result<String> {
 }
 
 /// What Docker's configuration of the caller has. One that cannot be used is told, and the node's own may do.
-async fn of_docker(image: &str) -> Option<Credentials> {
+async fn of_docker(image: &str) -> Option<AuthConfig> {
     // A name that cannot be one is for the daemon to refuse.
     let reference: Reference = image.parse().ok()?;
     let found = DockerConfig::of_environment()?.credentials(reference.registry(), reference.repository()).await;
@@ -60,11 +60,12 @@ async fn of_docker(image: &str) -> Option<Credentials> {
         eprintln!("wharf: credentials for {}: {error}; trying what the node has", reference.registry());
         None
     })?;
-    Some(Credentials {
+    Some(AuthConfig {
         username: auth.username,
         password: auth.password,
         auth: auth.auth,
         identity_token: auth.identity_token,
         registry_token: auth.registry_token,
+        server_address: auth.server_address,
     })
 }

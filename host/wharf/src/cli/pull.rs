@@ -31,8 +31,8 @@ pub(super) fn run(flags: Flags) -> Result<()> {
 
 async fn pull(flags: Flags) -> Result<()> {
     let Flags { image, credentials, namespace, quiet, json, endpoint } = flags;
-    let credentials = credentials.find(&image).await?;
-    let request = PullImageRequest { image: image.clone(), namespace: namespace.namespace, credentials };
+    let auth = credentials.find(&image).await?;
+    let request = PullImageRequest { image: image.clone(), namespace: namespace.namespace, auth };
     let mut admin = client::admin(&endpoint.socket).await?;
     let pulling = async {
         let mut replies = admin.pull_image(request).await.map_err(client::said)?.into_inner();
