@@ -2,7 +2,7 @@ mod answer;
 
 use std::{
     collections::HashMap,
-    io::{BufReader, Read as _, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -21,6 +21,9 @@ use crate::{
     http::read_head,
     image::{Blob, Image},
 };
+
+/// What a client that speaks TLS begins with.
+const TLS_HANDSHAKE: u8 = 0x16;
 
 const IDLE: Duration = Duration::from_secs(30);
 /// How often an answer that stands still looks whether it is to go on.
@@ -220,6 +223,11 @@ impl Shared {
         stream.set_nodelay(true)?;
         let mut writer = stream.try_clone()?;
         let mut reader = BufReader::new(stream);
+        if reader.fill_buf()?.first() == Some(&TLS_HANDSHAKE) {
+            // In clear, as Go's server says it: by it clients know that they may ask again without TLS.
+            return Ok(writer
+                .write_all(b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTPS request to an HTTP server.\n")?);
+        }
         while let Some((first, headers)) = read_head(&mut reader)? {
             if self.stop.load(Ordering::SeqCst) {
                 return Ok(());

@@ -42,3 +42,13 @@ fn a_broken_blob_breaks_as_often_as_asked_and_auth_is_demanded() {
     assert!(error.contains("ended after 10 of"), "{error}");
     assert_eq!(digest_of(&ask().unwrap().body), image.id);
 }
+
+#[test]
+fn who_speaks_tls_is_told_that_this_is_http() {
+    let registry = Registry::start(Auth::Open).unwrap();
+    let mut client = TcpStream::connect(registry.address()).unwrap();
+    client.write_all(&[0x16, 0x03, 0x01, 0x00, 0x00]).unwrap();
+    let mut said = String::new();
+    client.read_to_string(&mut said).unwrap();
+    assert!(said.starts_with("HTTP/1.0 400 "), "{said}");
+}
