@@ -20,6 +20,9 @@ const COMMIT: &str = "bc787206";
 /// Seconds that a group may take; one that takes longer hangs.
 const LIMIT: &str = "60";
 
+/// How timeout(1) ends then.
+const OUT_OF_TIME: i32 = 124;
+
 /// What is not met, with the reason in docs/oci-conformance.md: group and test, or all of a group.
 const KNOWN: &[(&str, &str)] = &[
     ("cgroup_v1_blkio", ""),
@@ -59,8 +62,8 @@ struct Contest {
     folder: PathBuf,
 }
 
-/// What came of each test of a group, in contest's words; none when it did not end.
-type Outcomes = Option<BTreeMap<String, String>>;
+/// What came of each test of a group, in contest's words; or of the group, when it told nothing of them.
+type Outcomes = std::result::Result<BTreeMap<String, String>, &'static str>;
 
 /// Builds youki's contest and runs it against our command line and another's: what differs or is not met, and the sums.
 pub fn run(arguments: &Arguments) -> Result<()> {
@@ -87,10 +90,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     for group in contest.groups(&arguments.groups)? {
         let outcomes: Vec<_> = runtimes.iter().map(|runtime| contest.run(&group, runtime)).collect::<Result<_>>()?;
         for (sum, outcome) in sums.iter_mut().zip(&outcomes) {
-            let words = outcome.iter().flat_map(|tests| tests.values().cloned());
-            words
-                .chain(outcome.is_none().then(|| "hangs".to_owned()))
-                .for_each(|word| *sum.entry(word).or_default() += 1);
+            let words = outcome.iter().flat_map(|tests| tests.values().map(String::as_str));
+            words.chain(outcome.as_ref().err().copied()).for_each(|word| *sum.entry(word.to_owned()).or_default() += 1);
         }
         worse.extend(tell(&group, &outcomes));
     }
@@ -113,7 +114,10 @@ fn tell(group: &str, outcomes: &[Outcomes]) -> Vec<String> {
     for name in names {
         let words: Vec<&str> = outcomes
             .iter()
-            .map(|tests| tests.as_ref().and_then(|t| t.get(name)).map_or("hangs", String::as_str))
+            .map(|outcome| match outcome {
+                Ok(tests) => tests.get(name).map_or("absent", String::as_str),
+                Err(word) => word,
+            })
             .collect();
         let bad = |word: &str| !matches!(word, "ok" | "skipped");
         if words.iter().all(|word| *word == words[0]) && !bad(words[0]) {
@@ -201,8 +205,12 @@ impl Contest {
         }
         let text = String::from_utf8_lossy(&out.stdout);
         let outcomes: BTreeMap<_, _> = text.lines().filter_map(outcome).collect();
-        // It tells a group's outcomes at the group's end.
-        Ok((!outcomes.is_empty()).then_some(outcomes))
+        // It tells them at the group's end.
+        Ok(match out.status.code() {
+            _ if !outcomes.is_empty() => Ok(outcomes),
+            Some(OUT_OF_TIME) => Err("hangs"),
+            _ => Err("breaks off"),
+        })
     }
 }
 
