@@ -20,7 +20,7 @@ use std::{fs, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
-use wharf_testkit::{Auth, Daemon, DaemonOptions, Kind, Registry, busybox, mixed};
+use wharf_testkit::{Auth, Daemon, DaemonOptions, Kind, MIXED, Registry, busybox, mixed};
 
 use self::{
     args::{Arguments, Measure},
@@ -127,12 +127,19 @@ async fn measure(arguments: &Arguments, mut daemon: Option<&mut Daemon>, report:
 }
 
 async fn pull(arguments: &Arguments, subjects: &mut [Subject]) -> Result<Vec<rows::Row>> {
+    let pulls = arguments.pulls();
     if let Some(image) = &arguments.pull {
-        return rows::pull(subjects, image, arguments.pulls()).await;
+        return rows::pull(subjects, &vec![image.clone(); pulls]).await;
     }
     let registry = Registry::start(Auth::Open)?;
-    registry.add("bench/mixed", "1", &mixed()?);
-    rows::pull(subjects, &format!("{}/bench/mixed:1", registry.address()), arguments.pulls()).await
+    // Another one each time, and none is removed before all are pulled: some file systems are slow to make files where
+    // many have just been deleted, and it is not that which is measured.
+    let names = (0..pulls.min(MIXED)).map(|variant| {
+        registry.add("bench/mixed", &variant.to_string(), &mixed(variant)?);
+        Ok(format!("{}/bench/mixed:{variant}", registry.address()))
+    });
+    let names: Vec<String> = names.collect::<Result<_>>()?;
+    rows::pull(subjects, &names).await
 }
 
 async fn subjects(arguments: &Arguments, daemon: Option<&Daemon>) -> Result<Vec<Subject>> {

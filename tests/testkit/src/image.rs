@@ -52,8 +52,12 @@ pub struct Image {
 
 /// `sha256:` and the digest in hexadecimal.
 pub fn digest_of(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    digest.iter().fold(String::from("sha256:"), |text, byte| text + &format!("{byte:02x}"))
+    digest_text(&Sha256::digest(bytes))
+}
+
+/// The digest that these are the bytes of.
+pub(crate) fn digest_text(sha256: &[u8]) -> String {
+    sha256.iter().fold(String::from("sha256:"), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// This machine's architecture in OCI's words.

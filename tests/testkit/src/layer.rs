@@ -51,11 +51,7 @@ impl Layer {
         let diff_id = digest_of(&plain);
         let packed = match compression {
             Compression::None => plain,
-            Compression::Gzip => {
-                let mut out = flate2::GzBuilder::new().mtime(0).write(Vec::new(), flate2::Compression::new(6));
-                out.write_all(&plain)?;
-                out.finish()?
-            }
+            Compression::Gzip => gzip(&plain)?,
             Compression::Zstd => zstd::stream::encode_all(plain.as_slice(), 3)?,
         };
         Ok(Self { packed, compression, diff_id, note: note.to_owned() })
@@ -89,6 +85,13 @@ impl Layer {
         };
         Blob::new(media_type, self.packed.clone())
     }
+}
+
+/// The same bytes each time.
+pub(crate) fn gzip(plain: &[u8]) -> Result<Vec<u8>> {
+    let mut out = flate2::GzBuilder::new().mtime(0).write(Vec::new(), flate2::Compression::new(6));
+    out.write_all(plain)?;
+    Ok(out.finish()?)
 }
 
 fn archive(tree: &Tree) -> Result<Vec<u8>> {

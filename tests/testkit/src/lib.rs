@@ -42,7 +42,7 @@ pub use self::{
     image::{Blob, Image, Kind, architecture, digest_of},
     layer::{Compression, Layer},
     leaks::{Leaks, Scope},
-    mixed::mixed,
+    mixed::{MIXED, mixed},
     namespaces::{own_mounts, own_network},
     netns::NetNs,
     packages::{apt_is_here, unpacked_package},

@@ -8,12 +8,13 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType, Header};
 
 use crate::{
     cache::{cache_dir, lock_cache},
-    image::{Image, Kind},
-    layer::{Compression, Layer},
+    image::{Image, Kind, digest_text},
+    layer::{Compression, Layer, gzip},
     packages::unpacked_package,
 };
 
@@ -30,15 +31,24 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("node, icu, database", &["libnode108", "libicu72", "postgresql-15"]),
 ];
 const EPOCH: u64 = 1_704_067_200;
+/// What a variant has more of than the one before, behind the end of each archive: another block of nothing, packed as
+/// a member of its own.
+const PADDING: [u8; 512] = [0; 512];
+
+/// How many images [`mixed`] makes.
+pub const MIXED: usize = 4;
 
 /// The image whose pull is measured: about 306 MB in nine gzip layers, 970 MB and 36,000 entries unpacked. It is made
 /// of Debian's packages once, which takes minutes, and kept in the [cache](cache_dir).
 ///
+/// Of the [`MIXED`] variants all unpack to the same, and none shares a layer with another: a runtime that has one has
+/// to pull all of the next.
+///
 /// # Errors
 ///
-/// When a package cannot be had.
-pub fn mixed() -> Result<Image> {
-    let folder = cache_dir()?.join("mixed-1");
+/// When a package cannot be had, or there is no such variant.
+pub fn mixed(variant: usize) -> Result<Image> {
+    let folder = cache_dir()?.join("mixed-2");
     if !folder.is_dir() {
         for name in LAYERS.iter().flat_map(|(_, packages)| *packages) {
             // Before the lock, which it takes too.
@@ -50,7 +60,7 @@ pub fn mixed() -> Result<Image> {
         }
     }
     let layers: Vec<Layer> =
-        LAYERS.iter().enumerate().map(|(n, (note, _))| load(&folder, n, note)).collect::<Result<_>>()?;
+        LAYERS.iter().enumerate().map(|(n, (note, _))| load(&folder, n, note, variant)).collect::<Result<_>>()?;
     Image::new(Kind::Oci, &layers, &json!({ "Cmd": ["bash"] }))
 }
 
@@ -60,17 +70,25 @@ fn make(folder: &Path) -> Result<()> {
     for (n, (note, packages)) in LAYERS.iter().enumerate() {
         let trees: Vec<PathBuf> = packages.iter().map(|name| unpacked_package(name)).collect::<Result<_>>()?;
         let plain = archive(&trees).with_context(|| format!("layer {note:?}"))?;
+        let mut hash = Sha256::new_with_prefix(&plain);
         let layer = Layer::from_archive(note, plain, Compression::Gzip)?;
         fs::write(work.path().join(format!("{n}.tar.gz")), layer.packed())?;
-        fs::write(work.path().join(format!("{n}.diff-id")), layer.diff_id())?;
+        for variant in 0..MIXED {
+            fs::write(work.path().join(format!("{n}.{variant}.diff-id")), digest_text(&hash.clone().finalize()))?;
+            hash.update(PADDING);
+        }
     }
     fs::rename(work.path(), folder).with_context(|| format!("keep {}", folder.display()))
 }
 
-fn load(folder: &Path, n: usize, note: &str) -> Result<Layer> {
+fn load(folder: &Path, n: usize, note: &str, variant: usize) -> Result<Layer> {
     let read = |name: String| fs::read(folder.join(&name)).with_context(|| format!("read {}/{name}", folder.display()));
-    let diff_id = String::from_utf8(read(format!("{n}.diff-id"))?)?;
-    Ok(Layer { packed: read(format!("{n}.tar.gz"))?, compression: Compression::Gzip, diff_id, note: note.to_owned() })
+    let diff_id = String::from_utf8(read(format!("{n}.{variant}.diff-id"))?)?;
+    let mut packed = read(format!("{n}.tar.gz"))?;
+    for _ in 0..variant {
+        packed.extend(gzip(&PADDING)?);
+    }
+    Ok(Layer { packed, compression: Compression::Gzip, diff_id, note: note.to_owned() })
 }
 
 /// All files of some folders, the same bytes each time.

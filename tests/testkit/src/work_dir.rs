@@ -82,8 +82,10 @@ fn disk_folder() -> Result<PathBuf> {
         })
 }
 
+// Where a node has its state: `/run`, which a machine inside another may have on its disk.
 fn tmpfs_folder() -> PathBuf {
-    let run = PathBuf::from("/run");
-    let fits = statfs(&run).is_ok_and(|fs| fs.filesystem_type() == TMPFS_MAGIC) && tempfile::tempfile_in(&run).is_ok();
-    if fits { run } else { std::env::temp_dir() }
+    let fits = |dir: &&str| {
+        statfs(*dir).is_ok_and(|fs| fs.filesystem_type() == TMPFS_MAGIC) && tempfile::tempfile_in(dir).is_ok()
+    };
+    ["/run", "/dev/shm"].into_iter().find(fits).map_or_else(std::env::temp_dir, PathBuf::from)
 }

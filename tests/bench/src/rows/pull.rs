@@ -5,12 +5,12 @@ use anyhow::{Context as _, Result};
 use super::{Collector, Row, progress};
 use crate::subject::Subject;
 
-/// Pulls an image that is not there.
-pub async fn pull(subjects: &mut [Subject], image: &str, pulls: usize) -> Result<Vec<Row>> {
+/// Pulls images that are not there, one after another.
+pub async fn pull(subjects: &mut [Subject], images: &[String]) -> Result<Vec<Row>> {
     let mut wall = Collector::new("pull", "pull of the big image", "s", subjects);
     let mut cpu = Collector::new("pull-cpu", "CPU of the daemon, pull of the big image", "s", subjects);
     let mut memory = Collector::new("pull-memory", "most memory of the daemon, pull of the big image", "MB", subjects);
-    for run in 0..pulls {
+    for (run, image) in images.iter().enumerate() {
         for (at, subject) in subjects.iter_mut().enumerate() {
             let failed = format!("{}: pull {image}", subject.name());
             // Absent is success.
@@ -22,10 +22,12 @@ pub async fn pull(subjects: &mut [Subject], image: &str, pulls: usize) -> Result
             cpu.push(at, subject.daemon_cpu()? - before);
             memory.push(at, subject.most_memory()?);
         }
-        progress("pull", run + 1, pulls);
+        progress("pull", run + 1, images.len());
     }
     for subject in subjects.iter_mut() {
-        subject.remove_image(image).await?;
+        for image in images {
+            subject.remove_image(image).await?;
+        }
     }
     [wall, cpu, memory].into_iter().map(|row| row.row(subjects)).collect()
 }
