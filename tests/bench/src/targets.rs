@@ -41,20 +41,23 @@ pub struct Verdict {
 
 /// All promises that have a row.
 const TARGETS: &[Target] = &[
-    kept("5.1", "up", Check::Under(20.0)),
-    Target { number: "5.1", row: "up", check: Check::Under(6.0), open: true },
+    open("5.1", "up", Check::Under(20.0)),
+    open("5.1", "up", Check::Under(6.0)),
     kept("5.1", "up", Check::P99Under(60.0)),
     kept("5.1", "up", Check::PeersOverOurs(4.0)),
-    kept("5.2", "exec", Check::Under(4.0)),
-    kept("5.3", "memory-1", Check::PeersOverOurs(2.0)),
-    kept("5.3", "memory-10", Check::PeersOverOurs(3.0)),
+    open("5.2", "exec", Check::Under(4.0)),
+    kept("5.2", "exec", Check::PeersOverOurs(5.0)),
+    open("5.3", "memory-1", Check::PeersOverOurs(2.0)),
+    open("5.3", "memory-10", Check::PeersOverOurs(3.0)),
     kept("5.3", "memory-50", Check::Under(90.0)),
     kept("5.3", "memory-100", Check::PeersOverOurs(3.0)),
-    Target { number: "5.4", row: "plugin-prepare", check: Check::DifferenceUnder(20.0), open: true },
-    Target { number: "5.4", row: "plugin-mounts", check: Check::DifferenceUnder(20.0), open: true },
-    Target { number: "5.4", row: "plugin-remove", check: Check::DifferenceUnder(20.0), open: true },
-    kept("5.5", "pull", Check::Under(5.0)),
-    Target { number: "5.5", row: "pull-cpu", check: Check::Under(5.0), open: true },
+    open("5.4", "plugin-prepare", Check::DifferenceUnder(20.0)),
+    open("5.4", "plugin-mounts", Check::DifferenceUnder(20.0)),
+    open("5.4", "plugin-remove", Check::DifferenceUnder(20.0)),
+    open("5.5", "pull", Check::Under(5.0)),
+    kept("5.5", "pull", Check::PeersOverOurs(2.0)),
+    open("5.5", "pull-cpu", Check::Under(5.0)),
+    kept("5.5", "pull-cpu", Check::PeersOverOurs(2.0)),
     kept("5.5", "pull-memory", Check::Under(150.0)),
     kept("5.6", "restart", Check::Under(200.0)),
     kept("5.7", "lists", Check::Under(5.0)),
@@ -65,6 +68,10 @@ const TARGETS: &[Target] = &[
 
 const fn kept(number: &'static str, row: &'static str, check: Check) -> Target {
     Target { number, row, check, open: false }
+}
+
+const fn open(number: &'static str, row: &'static str, check: Check) -> Target {
+    Target { number, row, check, open: true }
 }
 
 /// Holds the rows to the promises.
