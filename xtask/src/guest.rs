@@ -102,7 +102,16 @@ pub fn run(arguments: &Arguments, packages: &[String], filter: Option<&str>) -> 
             say("  nothing of what was asked for runs there");
             continue;
         }
-        let results = plan.run(&tools, jobs)?;
+        let begin = Instant::now();
+        let results = in_guest(&tools, plan.version, jobs)?;
+        say(&format!(
+            "  {} passed, {} failed, {} ignored in {}",
+            results.passed,
+            results.failed.len(),
+            results.ignored,
+            duration(begin.elapsed())
+        ));
+        ensure!(results.passed + results.failed.len() > 0, "no test was run");
         failed.extend(results.failed.iter().map(|line| format!("Linux {}: {line}", plan.version.name())));
     }
     ensure!(failed.is_empty(), "in the guest:\n  {}", failed.join("\n  "));
@@ -139,35 +148,34 @@ impl Plan {
         }
         programs
     }
+}
 
-    fn run(&self, tools: &Tools, programs: Vec<Program>) -> Result<Results> {
-        let kernel = step("the kernel", || Kernel::fetch(self.version))?;
-        say(&format!("      {}", kernel.release));
-        let dir = tempfile::tempdir().context("make a temporary folder")?;
-        let disk = Disk::make(&dir.path().join("disk"), DISK)?;
-        let disk = disk.path().display().to_string();
-        let agent = agent_beside()?;
-        let machine =
-            Machine { tools, kernel: &kernel, agent: &agent, disk: &disk, memory: MEMORY, processors: PROCESSORS };
-        let job = Job::new(&kernel, programs);
-        let guest = step("boot", || machine.boot(&job))?;
-        let facts = guest.facts.clone();
-        say(&format!("      security modules {}; controllers {}", facts.security, facts.controllers));
-        ensure!(facts.kernel == kernel.release, "the guest runs {}, not {}", facts.kernel, kernel.release);
-        ensure!(facts.security.split(',').any(|module| module == "apparmor"), "the guest has no AppArmor");
-        ensure!(facts.controllers.contains("memory"), "the guest's cgroups have no memory controller");
-        let begin = Instant::now();
-        let results = wharf_vm::run(guest, &job, quote)?;
-        say(&format!(
-            "  {} passed, {} failed, {} ignored in {}",
-            results.passed,
-            results.failed.len(),
-            results.ignored,
-            duration(begin.elapsed())
-        ));
-        ensure!(results.passed + results.failed.len() > 0, "no test was run");
-        Ok(results)
-    }
+/// Boots a guest with this kernel, holds it to what it is for, and runs programs in it.
+pub fn in_guest(tools: &Tools, version: Version, programs: Vec<Program>) -> Result<Results> {
+    let kernel = step("the kernel", || Kernel::fetch(version))?;
+    say(&format!("      {}", kernel.release));
+    let dir = tempfile::tempdir().context("make a temporary folder")?;
+    let disk = Disk::make(&dir.path().join("disk"), DISK)?;
+    let disk = disk.path().display().to_string();
+    let agent = agent_beside()?;
+    let machine =
+        Machine { tools, kernel: &kernel, agent: &agent, disk: &disk, memory: MEMORY, processors: PROCESSORS };
+    let job = Job::new(&kernel, programs);
+    let guest = step("boot", || machine.boot(&job))?;
+    let facts = guest.facts.clone();
+    say(&format!("      security modules {}; controllers {}", facts.security, facts.controllers));
+    ensure!(facts.kernel == kernel.release, "the guest runs {}, not {}", facts.kernel, kernel.release);
+    ensure!(facts.security.split(',').any(|module| module == "apparmor"), "the guest has no AppArmor");
+    ensure!(facts.controllers.contains("memory"), "the guest's cgroups have no memory controller");
+    wharf_vm::run(guest, &job, quote)
+}
+
+/// What holds on this machine holds in the guest: nothing may be skipped in CI.
+pub fn guest_environment() -> BTreeMap<String, String> {
+    ["CI", "WHARF_TEST_CACHE", "WHARF_BIN_DIR", "WHARF_CRICTL"]
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)))
+        .collect()
 }
 
 fn program(test: &TestProgram, only: &[&str], filter: Option<&str>) -> Program {
@@ -175,17 +183,11 @@ fn program(test: &TestProgram, only: &[&str], filter: Option<&str>) -> Program {
         Some(filter) => vec![filter.to_owned()],
         None => only.iter().map(|word| (*word).to_owned()).collect(),
     };
-    let mut env = BTreeMap::from([
-        ("CARGO_MANIFEST_DIR".to_owned(), test.folder.display().to_string()),
-        // For a test that has a reason to know.
-        ("WHARF_TEST_GUEST".to_owned(), "1".to_owned()),
-    ]);
-    // What holds on this machine holds in the guest: nothing may be skipped in CI.
-    env.extend(
-        ["CI", "WHARF_TEST_CACHE", "WHARF_BIN_DIR", "WHARF_CRICTL"]
-            .iter()
-            .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))),
-    );
+    let mut env = guest_environment();
+    env.insert("CARGO_MANIFEST_DIR".into(), test.folder.display().to_string());
+    // For a test that has a reason to know.
+    env.insert("WHARF_TEST_GUEST".into(), "1".into());
     let cwd = if test.folder.is_dir() { test.folder.clone() } else { Path::new("/").to_owned() };
-    Program { name: format!("{}/{}", test.package, test.target), path: test.path.clone(), args, cwd, env, limit: LIMIT }
+    let name = format!("{}/{}", test.package, test.target);
+    Program { name, path: test.path.clone(), args, cwd, env, limit: LIMIT, harness: true }
 }

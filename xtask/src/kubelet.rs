@@ -8,5 +8,6 @@ use crate::{
 /// Builds a kubelet with Go, Wharf and the program that runs one on the other, and runs it with these arguments.
 pub fn run(arguments: &[String]) -> Result<()> {
     let name = format!("kubelet {KUBELET_VERSION}");
-    Suite { name: &name, program: "wharf-kubelet", option: "--kubelet" }.run(go_tools::kubelet, arguments)
+    let suite = Suite { name: &name, program: "wharf-kubelet", option: "--kubelet" };
+    suite.run(go_tools::kubelet, |kubelet| suite.here(kubelet, arguments))
 }

@@ -47,7 +47,8 @@ enum Task {
     },
     /// Builds Wharf and runs Kubernetes' critest against it, or against a reference
     Critest {
-        /// Arguments of wharf-critest: `--websocket`, `--parallel N`, `--focus WORDS`, …; `--help` lists them
+        /// `--guest` for a guest with cgroup v2 and AppArmor; arguments of wharf-critest: `--websocket`, `--parallel N`,
+        /// `--focus WORDS`, …; `--help` lists them
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },

@@ -124,6 +124,7 @@ impl Cutter {
             cwd: PathBuf::from("/"),
             env: env.collect::<BTreeMap<_, _>>(),
             limit: LIMIT,
+            harness: false,
         }
     }
 }

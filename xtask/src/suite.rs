@@ -1,4 +1,7 @@
-use std::{path::PathBuf, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use wharf_testkit::{Daemon, in_ci, install_missing};
@@ -20,9 +23,9 @@ pub struct Suite<'a> {
 }
 
 impl Suite<'_> {
-    /// Has `made` build the suite with Go, builds Wharf and our program, and runs it with these arguments. Outside CI a
-    /// suite that cannot be had is skipped in one line.
-    pub fn run(&self, made: impl FnOnce() -> Result<PathBuf>, arguments: &[String]) -> Result<()> {
+    /// Has `made` build the suite with Go, builds Wharf and our program, and has `judge` run one with the other. Outside
+    /// CI a suite that cannot be had is skipped in one line.
+    pub fn run(&self, made: impl FnOnce() -> Result<PathBuf>, judge: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         heading("What is needed");
         tools::for_tests()?;
         install_missing(&[("ip", "iproute2")]).context("what makes a network namespace of its own")?;
@@ -37,8 +40,13 @@ impl Suite<'_> {
         loud_step("build wharf, its shim and its compiler", binaries)?;
         loud_step(&format!("build {}", self.program), || programs(&[self.program]))?;
         heading(self.name);
+        judge(&suite)
+    }
+
+    /// On this machine, with these arguments.
+    pub fn here(&self, suite: &Path, arguments: &[String]) -> Result<()> {
         run_beside(self.program, |command| {
-            command.arg(self.option).arg(&suite).args(arguments);
+            command.arg(self.option).arg(suite).args(arguments);
         })
     }
 }

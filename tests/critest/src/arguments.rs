@@ -9,6 +9,9 @@ pub struct Arguments {
     /// The critest program
     #[arg(long)]
     pub critest: PathBuf,
+    /// Only fetch and make what the images are made of: for a machine without a network
+    #[arg(long)]
+    pub prepare: bool,
     /// Exec, attach and port-forward over WebSocket instead of SPDY
     #[arg(long)]
     pub websocket: bool,

@@ -1,6 +1,4 @@
-use std::{fs, path::Path};
-
-use crate::arguments::Arguments;
+use crate::{apparmor::AppArmor, arguments::Arguments};
 
 /// What this machine cannot run, and what critest itself leaves out: the only reasons to skip a spec.
 #[derive(Debug)]
@@ -12,12 +10,13 @@ pub struct Expected {
 /// tested with an image of ours by `images::every_kind_of_image_is_pulled_over_a_mirror_and_runs` in tests/e2e.
 pub const PUBLIC_DIGEST: &str = "public image with digest should be pulled and removed";
 
+/// A reason that needs no mention.
+pub const NOT_ASKED: &str = "not asked for";
+
 impl Expected {
     /// Looks at the kernel.
     pub fn of_this_machine() -> Self {
-        let enabled =
-            fs::read_to_string("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.trim() == "Y");
-        Self { apparmor: enabled && Path::new("/sys/kernel/security/apparmor/profiles").exists() }
+        Self { apparmor: AppArmor::is_enabled() }
     }
 
     /// Why `name` may be skipped, if it may; `why` is what critest said.
@@ -31,7 +30,7 @@ impl Expected {
             return Some("a benchmark, not a check");
         }
         if filtered && arguments.focus.is_some() {
-            return Some("not asked for");
+            return Some(NOT_ASKED);
         }
         if name.contains("AppArmor") && !self.apparmor {
             return Some("this kernel has no AppArmor");

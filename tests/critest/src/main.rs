@@ -5,6 +5,7 @@
 //! A spec that is skipped must be skipped for a reason that is listed: see [`Expected`].
 #![forbid(unsafe_code)]
 
+mod apparmor;
 mod arguments;
 mod expected;
 mod images;
@@ -18,7 +19,14 @@ use anyhow::{Result, ensure};
 use clap::Parser as _;
 use wharf_testkit::{CniPlugins, DockerRegistry};
 
-use self::{arguments::Arguments, expected::Expected, node::Node, report::Outcome, suite::Suite};
+use self::{
+    apparmor::AppArmor,
+    arguments::Arguments,
+    expected::{Expected, NOT_ASKED},
+    node::Node,
+    report::Outcome,
+    suite::Suite,
+};
 
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
@@ -36,6 +44,11 @@ fn run(arguments: &Arguments) -> Result<()> {
     let images = images::all()?;
     DockerRegistry::find()?;
     CniPlugins::find()?;
+    if arguments.prepare {
+        return AppArmor::package().map(drop);
+    }
+    let apparmor = AppArmor::is_enabled().then(AppArmor::new).transpose()?;
+    let programs = apparmor.as_ref().map(AppArmor::programs);
     // Before any thread is started: they would stay in the old one.
     if arguments.endpoint.is_none() {
         wharf_testkit::own_network()?;
@@ -45,8 +58,8 @@ fn run(arguments: &Arguments) -> Result<()> {
         let (_, repository) = name.repository.split_once('/').unwrap_or(("", &name.repository));
         registry.push(repository, name.tag, &name.image)?;
     }
-    let node = Node::start(arguments, registry.address())?;
-    let ran = Suite::new(arguments, node.endpoint()).run();
+    let node = Node::start(arguments, registry.address(), programs)?;
+    let ran = Suite::new(arguments, node.endpoint(), programs).run();
     if let Err(error) = &ran {
         println!("{}", node.log_tail());
         eprintln!("critest: {error:#}");
@@ -60,6 +73,7 @@ fn run(arguments: &Arguments) -> Result<()> {
             Outcome::Passed => {}
             Outcome::Failed(why) => unexpected.push(format!("FAILED {name}\n      {}", why.replace('\n', "\n      "))),
             Outcome::Skipped(why) => match expected.reason(name, why, arguments) {
+                Some(NOT_ASKED) => {}
                 Some(reason) => println!("  - skipped: {name}: {reason}"),
                 None => unexpected.push(format!("SKIPPED for no listed reason: {name}: {why}")),
             },

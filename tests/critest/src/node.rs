@@ -16,8 +16,8 @@ pub enum Node {
 }
 
 impl Node {
-    /// Starts a daemon, or tells a running one where the images are.
-    pub fn start(arguments: &Arguments, registry: &str) -> Result<Self> {
+    /// Starts a daemon, which finds `programs` too, or tells a running one where the images are.
+    pub fn start(arguments: &Arguments, registry: &str, programs: Option<&Path>) -> Result<Self> {
         if let (Some(endpoint), Some(certs_d)) = (&arguments.endpoint, &arguments.certs_d) {
             for host in REGISTRIES {
                 let dir = certs_d.join(host);
@@ -34,11 +34,15 @@ impl Node {
         };
         let dir = tempfile::Builder::new().prefix("wharf-critest-").tempdir().context("make a folder")?;
         let network = BridgeNetwork::describe(dir.path())?;
+        let (name, mut path) = network.environment();
+        if let Some(programs) = programs {
+            path = format!("{}:{path}", programs.display());
+        }
         let options = DaemonOptions {
             name: "critest".into(),
             mirrors: REGISTRIES.iter().map(|host| ((*host).to_owned(), registry.to_owned())).collect(),
             config: format!("{}\n{more}", network.config()),
-            environment: vec![network.environment()],
+            environment: vec![(name, path)],
             ..DaemonOptions::default()
         };
         let daemon = Box::new(Daemon::start(&options)?);

@@ -1,7 +1,7 @@
 use std::{
     ffi::OsString,
     fs::{self, File},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -26,12 +26,13 @@ const DEADLINE: Duration = Duration::from_secs(45 * 60);
 pub struct Suite<'a> {
     arguments: &'a Arguments,
     endpoint: PathBuf,
+    programs: Option<&'a Path>,
 }
 
 impl<'a> Suite<'a> {
-    /// critest as the arguments ask, against this socket.
-    pub fn new(arguments: &'a Arguments, endpoint: PathBuf) -> Self {
-        Self { arguments, endpoint }
+    /// critest as the arguments ask, against this socket; it finds `programs` before what is on `PATH`.
+    pub fn new(arguments: &'a Arguments, endpoint: PathBuf, programs: Option<&'a Path>) -> Self {
+        Self { arguments, endpoint, programs }
     }
 
     /// Runs it to its end; each spec and how it ended. Its output is kept where asked, else dropped.
@@ -74,7 +75,7 @@ impl<'a> Suite<'a> {
         report::read(&report).with_context(|| tail(&log_path))
     }
 
-    fn command(&self, report: &std::path::Path) -> Command {
+    fn command(&self, report: &Path) -> Command {
         let arguments = self.arguments;
         let mut command = Command::new(&arguments.critest);
         let endpoint = format!("unix://{}", self.endpoint.display());
@@ -100,13 +101,14 @@ impl<'a> Suite<'a> {
         // ginkgo, which critest calls for parallel runs, lies beside it.
         let beside = arguments.critest.parent().map(PathBuf::from).unwrap_or_default();
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let paths = std::iter::once(beside).chain(std::env::split_paths(&path));
+        let ours = self.programs.map(Path::to_owned).into_iter().chain([beside]);
+        let paths = ours.chain(std::env::split_paths(&path));
         command.env("PATH", std::env::join_paths(paths).unwrap_or_else(|_| OsString::from("/usr/bin:/bin")));
         command
     }
 }
 
-fn tail(log: &std::path::Path) -> String {
+fn tail(log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<_> = text.lines().collect();
     format!("--- critest's output ends ---\n{}", lines[lines.len().saturating_sub(40)..].join("\n"))

@@ -31,6 +31,7 @@ fn main() -> Result<ExitCode> {
             .filter(|(name, _)| name.starts_with("WHARF_") || name.starts_with("RUST_"))
             .collect::<BTreeMap<_, _>>(),
         limit: LIMIT,
+        harness: false,
     };
     let dir = tempfile::tempdir().context("make a temporary folder")?;
     let disk = Disk::make(&dir.path().join("disk"), 8 << 30)?;

@@ -34,6 +34,8 @@ pub struct Program {
     pub env: BTreeMap<String, String>,
     /// After this it is killed, and all it started.
     pub limit: Duration,
+    /// Whether it is Rust's test harness and names its tests; of any other program only its end is judged.
+    pub harness: bool,
 }
 
 /// What the agent tells.

@@ -15,6 +15,7 @@ fn shell(name: &str, script: &str, limit: u64) -> Program {
         cwd: "/".into(),
         env: BTreeMap::from([("TOLD".into(), "by the job".into())]),
         limit: Duration::from_secs(limit),
+        harness: true,
     }
 }
 
@@ -41,6 +42,7 @@ fn what_programs_come_to_in_a_guest_is_told_as_it_was() {
                 30,
             ),
             Program { path: "/no/such/program".into(), ..shell("is-not-there", "", 30) },
+            Program { harness: false, ..shell("is-no-harness", "true", 30) },
             shell("writes-to-its-disk", &format!("{passes}; dd if=/dev/zero of=/disk/x bs=1M count=8 && sync"), 60),
         ],
     );
