@@ -137,9 +137,10 @@ struct Authority {
 }
 
 impl Authority {
-    fn new() -> Self {
+    fn new(name: &str) -> Self {
         let key = rcgen::KeyPair::generate().unwrap();
         let mut ca = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
+        ca.distinguished_name.push(rcgen::DnType::CommonName, name);
         ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let pem = ca.self_signed(&key).unwrap().pem();
         Self { pem, issuer: rcgen::Issuer::new(ca, key) }
@@ -175,13 +176,13 @@ impl Authority {
 
 /// A certificate for 127.0.0.1: what the server needs, and the authority in PEM.
 fn certificate() -> (Arc<rustls::ServerConfig>, String) {
-    let authority = Authority::new();
+    let authority = Authority::new("servers");
     (authority.server(None), authority.pem)
 }
 
 #[tokio::test]
 async fn a_host_that_wants_to_know_its_clients_is_shown_a_certificate() {
-    let (servers, clients) = (Authority::new(), Authority::new());
+    let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
     let fake = Fake::start_tls(servers.server(Some(&clients)), |_| manifest_reply()).await;
     let dir = tempfile::tempdir().unwrap();
     let client = client(dir.path());
@@ -204,7 +205,7 @@ async fn a_host_that_wants_to_know_its_clients_is_shown_a_certificate() {
     write("node.cert", &format!("{certificate}{key}"));
     client.resolve(&image, None).await.unwrap();
 
-    let of_a_stranger = Authority::new().signed("node");
+    let of_a_stranger = Authority::new("strangers").signed("node");
     write("other.pem", &format!("{}{}", of_a_stranger.0.pem(), of_a_stranger.1.serialize_pem()));
     write("certificate.pem", &certificate);
     write("key.pem", &key);
@@ -214,11 +215,41 @@ async fn a_host_that_wants_to_know_its_clients_is_shown_a_certificate() {
         ("'node.cert'", true),
         ("['node.cert']", true),
         ("'other.pem'", false),
+        // Of several the one is shown that the server can know.
+        ("['other.pem', 'node.cert']", true),
+        ("['other.pem', ['certificate.pem', 'key.pem']]", true),
+        ("['other.pem', 'other.pem']", false),
+        ("[]", false),
     ] {
         hosts(dir.path(), &fake.address, &format!("{server}client = {pairs}"));
         let asked = fake.seen().len();
         let resolved = client.resolve(&image, None).await;
         assert_eq!((resolved.is_ok(), fake.seen().len() > asked), (good, good), "{pairs}: {resolved:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_cannot_be_shown_is_an_error_that_names_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new("servers");
+    let (one, other) = (authority.signed("node"), authority.signed("node"));
+    hosts(dir.path(), "registry.example", "client = [['good.pem', 'good.key'], ['cert.pem', 'key.pem']]");
+    let folder = dir.path().join("registry.example");
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
+    write("good.pem", &other.0.pem());
+    write("good.key", &other.1.serialize_pem());
+    let client = client(dir.path());
+    for (certificate, key, why) in [
+        (one.0.pem(), other.1.serialize_pem(), "the key is not the certificate's"),
+        (one.0.pem(), "# to come\n".into(), "read its key in"),
+        ("# to come\n".into(), one.1.serialize_pem(), "there is no certificate in it"),
+    ] {
+        write("cert.pem", &certificate);
+        write("key.pem", &key);
+        let error = client.resolve(&reference("registry.example", "a/b:1"), None).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::FailedPrecondition);
+        let text = error.to_string();
+        assert!(text.contains("registry.example/cert.pem") && text.contains(why), "{text}");
     }
 }
 

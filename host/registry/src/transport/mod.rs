@@ -1,9 +1,12 @@
 //! HTTP below the registry protocol: connections by TLS settings, redirects, deadlines, bounded bodies.
 
 mod body;
+mod client_certificates;
 mod clients;
+mod material;
 mod refusal;
 mod send;
+mod tls;
 
 #[cfg(feature = "fuzzing")]
 pub(crate) use self::refusal::retry_after;
