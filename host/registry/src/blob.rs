@@ -9,9 +9,10 @@ use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use crate::{
     Auth, Client, Reference,
-    client::{Ask, range},
+    ask::Ask,
+    client::range,
     digest::check_algorithm,
-    fallback::{self, Failure},
+    fallback::{self, Failure, Patience},
     hosts::Endpoint,
     transport::{Transport, next_chunk},
 };
@@ -173,7 +174,7 @@ impl Download {
     async fn connect(&self) -> Result<Source> {
         let what = format!("{}: get blob {}", self.reference.name(), self.descriptor.digest());
         let hosts = self.usable();
-        fallback::first(self.client.config(), &what, hosts, |endpoint| async move {
+        fallback::first(self.client.config(), &what, Patience::WithTheAbsent, hosts, |endpoint| async move {
             let (response, transport) = self.request(endpoint).await?;
             let ranged = response.status() == StatusCode::PARTIAL_CONTENT;
             let skip = if ranged { 0 } else { self.offset };

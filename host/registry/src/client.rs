@@ -2,22 +2,24 @@ use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Method, StatusCode,
+    HeaderMap, HeaderValue, Method,
     header::{ACCEPT, CONTENT_TYPE, RANGE},
 };
 use oci_spec::image::{Descriptor, Digest, MediaType};
 use reqwest::Response;
-use wharf_error::{Error, Kind, Result, ResultExt as _};
+use wharf_error::{Error, Result, ResultExt as _};
 
 use crate::{
     Auth, ClientConfig, MAX_DOCUMENT, Reference,
-    auth::{Authorizer, Credentials},
+    ask::Ask,
+    auth::Authorizer,
     blob::{self, BlobPart, BlobStream},
+    clear_hosts::ClearHosts,
     digest::{check_algorithm, digest_of, verify},
     document::is_manifest_type,
-    fallback::{self, Failure},
+    fallback::{self, Failure, Patience},
     hosts::{self, Endpoint},
-    transport::{Call, Clients, Transport, read_body, refusal},
+    transport::{Clients, read_body},
 };
 
 const MANIFEST_TYPES: &str = "application/vnd.oci.image.index.v1+json, \
@@ -30,13 +32,14 @@ const MANIFEST_TYPES: &str = "application/vnd.oci.image.index.v1+json, \
 /// Dropping a future of it ends the work; nothing goes on in the background.
 #[derive(Clone)]
 pub struct Client {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
-struct Inner {
-    config: ClientConfig,
-    clients: Clients,
-    authorizer: Authorizer,
+pub(crate) struct Inner {
+    pub config: ClientConfig,
+    pub clients: Clients,
+    pub authorizer: Authorizer,
+    pub clear_hosts: ClearHosts,
 }
 
 /// What a reference stands for at this moment.
@@ -46,15 +49,6 @@ pub struct Resolved {
     pub descriptor: Descriptor,
     /// The document itself, verified against the descriptor.
     pub bytes: Bytes,
-}
-
-/// What is asked of a repository at one host.
-pub(crate) struct Ask<'a> {
-    pub method: Method,
-    /// `manifests/latest`, `blobs/sha256:…`.
-    pub object: &'a str,
-    pub headers: HeaderMap,
-    pub verified: bool,
 }
 
 // === impl Client ===
@@ -68,7 +62,12 @@ impl Client {
         if config.connect_timeout.is_zero() || config.progress_timeout.is_zero() {
             return Err(Error::invalid("registry client: a timeout of zero"));
         }
-        let inner = Inner { config, clients: Clients::default(), authorizer: Authorizer::default() };
+        let inner = Inner {
+            config,
+            clients: Clients::default(),
+            authorizer: Authorizer::default(),
+            clear_hosts: ClearHosts::default(),
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -82,7 +81,7 @@ impl Client {
         let what = format!("{reference}: resolve");
         let path = format!("manifests/{}", reference.object());
         let endpoints = self.endpoints(reference.registry()).await.step(|| what.clone())?;
-        fallback::first(self.config(), &what, resolvers(&endpoints, reference), |endpoint| {
+        fallback::first(self.config(), &what, Patience::WithTheBusy, resolvers(&endpoints, reference), |endpoint| {
             self.fetch_manifest(endpoint, reference, &path, reference.digest(), auth)
         })
         .await
@@ -99,11 +98,17 @@ impl Client {
         let what = format!("{reference}: resolve");
         let path = format!("manifests/{}", reference.object());
         let endpoints = self.endpoints(reference.registry()).await.step(|| what.clone())?;
-        fallback::first(self.config(), &what, resolvers(&endpoints, reference), |endpoint| async {
-            let ask = Ask { method: Method::HEAD, object: &path, headers: accept(), verified: false };
-            let (response, _) = self.ask(endpoint, reference, auth, ask).await?;
-            Ok(announced_digest(&response))
-        })
+        fallback::first(
+            self.config(),
+            &what,
+            Patience::WithTheBusy,
+            resolvers(&endpoints, reference),
+            |endpoint| async {
+                let ask = Ask { method: Method::HEAD, object: &path, headers: accept(), verified: false };
+                let (response, _) = self.ask(endpoint, reference, auth, ask).await?;
+                Ok(announced_digest(&response))
+            },
+        )
         .await
     }
 
@@ -117,11 +122,11 @@ impl Client {
         bounded(descriptor).step(|| what.clone())?;
         let path = format!("manifests/{}", descriptor.digest());
         let endpoints = self.endpoints(reference.registry()).await.step(|| what.clone())?;
-        let resolved =
-            fallback::first(self.config(), &what, endpoints.iter().filter(|e| e.pull).collect(), |endpoint| {
-                self.fetch_manifest(endpoint, reference, &path, Some(descriptor.digest()), auth)
-            })
-            .await?;
+        let pullable = endpoints.iter().filter(|e| e.pull).collect();
+        let resolved = fallback::first(self.config(), &what, Patience::WithTheAbsent, pullable, |endpoint| {
+            self.fetch_manifest(endpoint, reference, &path, Some(descriptor.digest()), auth)
+        })
+        .await?;
         Ok(resolved.bytes)
     }
 
@@ -197,46 +202,6 @@ impl Client {
         load.await.step(|| "read hosts.toml".into())?
     }
 
-    /// Asks one host, authorised as it wants it; answers with a success, or says why not.
-    pub(crate) async fn ask(
-        &self,
-        endpoint: &Endpoint,
-        reference: &Reference,
-        auth: Option<&Auth>,
-        ask: Ask<'_>,
-    ) -> Result<(Response, Transport), Failure> {
-        let transport = self.transport(endpoint).await?;
-        let repository = reference.repository();
-        let credentials = self.credentials(endpoint, repository, auth).await?;
-        let authorizer = &self.inner.authorizer;
-        let url = match &endpoint.ns {
-            Some(ns) => format!("{}/{repository}/{}?ns={}", endpoint.base, ask.object, encoded(ns)),
-            None => format!("{}/{repository}/{}", endpoint.base, ask.object),
-        };
-        let mut authorization = authorizer.header(endpoint, repository, &credentials);
-        let mut answers = 0;
-        loop {
-            let call = Call {
-                method: ask.method.clone(),
-                headers: ask.headers.clone(),
-                private: endpoint.headers.clone(),
-                authorization: authorization.clone(),
-                verified: ask.verified,
-                ..Call::get(url.clone())
-            };
-            let response = transport.send(call).await?;
-            // Once for what was remembered and has ended, once for what is new.
-            let shown = authorization.is_some();
-            if response.status() != StatusCode::UNAUTHORIZED || (answers > 0 && shown) {
-                return checked(&transport, response).await.map(|response| (response, transport.clone()));
-            }
-            authorizer.forget(endpoint, repository, &credentials);
-            let header = authorizer.answer(&transport, endpoint, repository, &credentials, response.headers()).await?;
-            authorization = Some(header);
-            answers += 1;
-        }
-    }
-
     async fn fetch_manifest(
         &self,
         endpoint: &Endpoint,
@@ -261,25 +226,6 @@ impl Client {
         let descriptor = Descriptor::new(MediaType::from(media_type.as_str()), bytes.len() as u64, called);
         Ok(Resolved { descriptor, bytes })
     }
-
-    /// The caller's credentials where they are for this host, else the node's own.
-    async fn credentials(&self, endpoint: &Endpoint, repository: &str, auth: Option<&Auth>) -> Result<Credentials> {
-        let callers = Credentials::for_endpoint(auth, endpoint)?;
-        match &self.inner.config.credentials {
-            Some(node) if callers == Credentials::None => {
-                let own = node.credentials(&endpoint.origin.authority(), repository).await?;
-                Credentials::for_endpoint(own.as_ref(), endpoint)
-            }
-            _ => Ok(callers),
-        }
-    }
-
-    async fn transport(&self, endpoint: &Endpoint) -> Result<Transport> {
-        let (inner, endpoint) = (self.inner.clone(), endpoint.clone());
-        let get = move || inner.clients.get(&endpoint, inner.config.connect_timeout);
-        let client = tokio::task::spawn_blocking(get).await.step(|| "set up a connection".into())??;
-        Ok(Transport { client, progress: self.config().progress_timeout })
-    }
 }
 
 impl std::fmt::Debug for Client {
@@ -298,25 +244,6 @@ pub(crate) fn range(part: &Range<u64>, size: u64) -> Result<HeaderMap> {
     };
     headers.insert(RANGE, HeaderValue::try_from(text).step(|| "ask for a range".into())?);
     Ok(headers)
-}
-
-async fn checked(transport: &Transport, response: Response) -> Result<Response, Failure> {
-    let status = response.status();
-    if status.is_success() {
-        return Ok(response);
-    }
-    let kind = match status.as_u16() {
-        401 => Kind::Unauthenticated,
-        403 => Kind::PermissionDenied,
-        404 => Kind::NotFound,
-        408 | 429 | 500 | 502 | 503 | 504 => Kind::Unavailable,
-        _ => Kind::Unknown,
-    };
-    let mut failure = refusal(transport, response, kind).await;
-    if kind == Kind::Unauthenticated {
-        failure.error = failure.error.hint("the image does not exist or may be pulled only with credentials");
-    }
-    Err(failure)
 }
 
 /// Any host may say what a digest is; only some may say what a tag is.
@@ -356,8 +283,4 @@ fn bounded(descriptor: &Descriptor) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid(format!("its size is {} bytes, more than the {MAX_DOCUMENT} allowed", descriptor.size())))
-}
-
-fn encoded(text: &str) -> String {
-    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }

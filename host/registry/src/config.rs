@@ -15,7 +15,7 @@ pub struct ClientConfig {
     pub progress_timeout: Duration,
     /// How often a step is tried again at one host before it counts as failed there: a blob whose connection broke
     /// (counted anew after each byte that arrived), a connection of the last host that was refused or broke off, or its
-    /// answer like 429 or 503.
+    /// answer like 429 or 503. Where nothing was heard of a registry yet, no more than twice after a refusal.
     pub retries: u32,
     /// The pause before the first retry; it doubles with each, and is no shorter than the host asks for.
     pub backoff: Duration,

@@ -7,8 +7,10 @@
 //! What a registry sends is untrusted: sizes are bounded, nothing it names is followed with credentials.
 #![forbid(unsafe_code)]
 
+mod ask;
 mod auth;
 mod blob;
+mod clear_hosts;
 mod client;
 mod config;
 mod digest;

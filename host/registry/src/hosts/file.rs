@@ -9,7 +9,8 @@ use url::Url;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use super::{
-    Endpoint, Origin, Tls, is_loopback,
+    Endpoint, Origin, Tls,
+    address::Address,
     one_or_many::{OneOrMany, Pairs},
 };
 
@@ -106,12 +107,8 @@ impl HostEntry {
                 .collect(),
             skip_verify: self.skip_verify,
         };
-        let parsed = parse_url(url, &tls).map_err(bad)?;
-        let origin = Origin::of(&parsed).ok_or_else(|| bad("has no host".into()))?;
-        let mut base = format!("{}{}", parsed.origin().ascii_serialization(), parsed.path().trim_end_matches('/'));
-        if !self.override_path && !base.ends_with("/v2") {
-            base.push_str("/v2");
-        }
+        let Address { url: secure, clear, lenient } = Address::parse(url, &tls).map_err(bad)?;
+        let (base, origin) = self.root(&secure).map_err(bad)?;
         let (pull, resolve) = self.capabilities().map_err(bad)?;
         Ok(Endpoint {
             base,
@@ -119,6 +116,8 @@ impl HostEntry {
             pull,
             resolve,
             tls,
+            lenient,
+            clear: clear.map(|url| self.root(&url)).transpose().map_err(bad)?,
             headers: self.headers().map_err(bad)?,
             dial_timeout: self
                 .dial_timeout
@@ -130,6 +129,16 @@ impl HostEntry {
             is_registry: false,
             ns: None,
         })
+    }
+
+    /// The root of the API, and whose it is.
+    fn root(&self, url: &Url) -> Result<(String, Origin), String> {
+        let origin = Origin::of(url).ok_or("has no host")?;
+        let mut base = format!("{}{}", url.origin().ascii_serialization(), url.path().trim_end_matches('/'));
+        if !self.override_path && !base.ends_with("/v2") {
+            base.push_str("/v2");
+        }
+        Ok((base, origin))
     }
 
     fn capabilities(&self) -> Result<(bool, bool), String> {
@@ -156,33 +165,6 @@ impl HostEntry {
         }
         Ok(headers)
     }
-}
-
-/// A host may be written with or without its scheme. Without one it is https, except on this machine, where
-/// plain http is what a registry on loopback speaks unless its port or its settings say TLS.
-pub(super) fn parse_url(text: &str, tls: &Tls) -> Result<Url, String> {
-    let with_scheme = if text.contains("://") {
-        text.to_owned()
-    } else {
-        let authority = text.split('/').next().unwrap_or(text);
-        let host = match authority.strip_prefix('[') {
-            Some(v6) => v6.split(']').next().unwrap_or(v6),
-            None => authority.split(':').next().unwrap_or(authority),
-        };
-        let plain = is_loopback(host) && !authority.ends_with(":443") && !tls.is_configured();
-        format!("{}://{text}", if plain { "http" } else { "https" })
-    };
-    let url = Url::parse(&with_scheme).map_err(|error| error.to_string())?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(format!("scheme {} is neither http nor https", url.scheme()));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("credentials do not belong into a URL; use header".into());
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err("has a query or a fragment".into());
-    }
-    Ok(url)
 }
 
 /// Go's notation for the durations of this file: a number with a unit, or several (`1m30s`), or 0, which says nothing.
@@ -222,22 +204,6 @@ mod tests {
         assert_eq!((parse_duration("0s").unwrap(), parse_duration("0").unwrap()), (Duration::ZERO, Duration::ZERO));
         for bad in ["", "3", "s", "-1s", "1 s", "1y"] {
             assert!(parse_duration(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_scheme_is_found_as_it_is_meant() {
-        let scheme = |text: &str| parse_url(text, &Tls::default()).unwrap().scheme().to_owned();
-        for plain in ["localhost:5000", "127.0.0.1:5000/x", "127.9.9.9", "[::1]:5000", "http://a.example"] {
-            assert_eq!(scheme(plain), "http", "{plain}");
-        }
-        for secure in ["a.example", "localhost:443", "https://127.0.0.1:5000", "localhost.example:5000"] {
-            assert_eq!(scheme(secure), "https", "{secure}");
-        }
-        let tls = Tls { skip_verify: true, ..Tls::default() };
-        assert_eq!(parse_url("localhost:5000", &tls).unwrap().scheme(), "https");
-        for bad in ["ftp://a.example", "https://", "https://u:p@a.example", "https://a.example/?x=1"] {
-            assert!(parse_url(bad, &Tls::default()).is_err(), "{bad}");
         }
     }
 }

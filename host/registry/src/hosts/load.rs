@@ -124,8 +124,12 @@ mod tests {
         let hub = load(dir.path(), "docker.io").unwrap();
         assert_eq!(bases(&hub), ["https://registry-1.docker.io/v2"]);
         assert!(hub[0].is_registry && hub[0].ns.is_none());
-        assert_eq!(bases(&load(dir.path(), "127.0.0.1:5000").unwrap()), ["http://127.0.0.1:5000/v2"]);
-        assert_eq!(bases(&load(&dir.path().join("absent"), "[::1]:5000").unwrap()), ["http://[::1]:5000/v2"]);
+        assert_eq!(bases(&load(dir.path(), "127.0.0.1:5000").unwrap()), ["https://127.0.0.1:5000/v2"]);
+        let here = load(dir.path(), "127.0.0.1:5000").unwrap().remove(0);
+        let clear = here.in_clear().unwrap();
+        assert_eq!((clear.base.as_str(), clear.origin.scheme.as_str()), ("http://127.0.0.1:5000/v2", "http"));
+        assert!(here.lenient && clear.in_clear().is_none() && hub[0].in_clear().is_none() && !hub[0].lenient);
+        assert_eq!(bases(&load(&dir.path().join("absent"), "[::1]:5000").unwrap()), ["https://[::1]:5000/v2"]);
     }
 
     #[test]

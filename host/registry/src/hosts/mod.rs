@@ -1,5 +1,6 @@
 //! Which hosts stand for a registry: `<certs_d>/<host>/hosts.toml`, in the form that containerd reads.
 
+mod address;
 mod file;
 mod load;
 mod one_or_many;
@@ -23,6 +24,10 @@ pub(crate) struct Endpoint {
     pub pull: bool,
     pub resolve: bool,
     pub tls: Tls,
+    /// Whether any certificate of this machine itself is good: nobody said how it is to be known.
+    pub lenient: bool,
+    /// The base and the origin by which it is asked in clear, should it turn out not to speak TLS.
+    pub clear: Option<(String, Origin)>,
     /// Sent to this origin only.
     pub headers: HeaderMap,
     pub dial_timeout: Option<Duration>,
@@ -55,6 +60,17 @@ impl Endpoint {
     /// What errors call this host: without the scheme, which is told only where it is not https.
     pub fn name(&self) -> String {
         self.origin.to_string()
+    }
+
+    /// Whether it may turn out not to speak TLS.
+    pub fn may_be_clear(&self) -> bool {
+        self.clear.is_some()
+    }
+
+    /// The same host by plain http, where that may be what it speaks.
+    pub fn in_clear(&self) -> Option<Self> {
+        let (base, origin) = self.clear.clone()?;
+        Some(Self { base, origin, clear: None, ..self.clone() })
     }
 }
 
@@ -102,7 +118,7 @@ impl Tls {
 }
 
 /// Whether a host without its port is this machine: `localhost`, 127.0.0.0/8 or `::1`.
-fn is_loopback(host: &str) -> bool {
+pub(crate) fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }

@@ -16,6 +16,9 @@ pub(crate) struct Clients {
     pools: Mutex<HashMap<[u8; 32], reqwest::Client>>,
 }
 
+/// A server of plain http may wait for the rest of what it takes for a request, and say nothing to who speaks TLS: so long
+/// he waits before he asks in clear.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 const MAX_POOLS: usize = 64;
 
 // === impl Clients ===
@@ -24,9 +27,12 @@ impl Clients {
     /// The pool for an endpoint. Blocking: reads its certificate files, and the system's at the first use.
     pub fn get(&self, endpoint: &Endpoint, connect_timeout: Duration) -> Result<reqwest::Client> {
         let material = Material::read(&endpoint.tls)?;
-        let dial = endpoint.dial_timeout.unwrap_or(connect_timeout);
+        let mut dial = endpoint.dial_timeout.unwrap_or(connect_timeout);
+        if endpoint.may_be_clear() {
+            dial = dial.min(HANDSHAKE);
+        }
         let loopback = endpoint.origin.is_loopback();
-        let key = material.key(endpoint.tls.skip_verify, dial, loopback);
+        let key = material.key([endpoint.tls.skip_verify, endpoint.lenient, loopback], dial);
         if let Some(client) = self.pools.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(client.clone());
         }
@@ -41,7 +47,6 @@ impl Clients {
 }
 
 fn build(endpoint: &Endpoint, material: &Material, dial: Duration, loopback: bool) -> Result<reqwest::Client> {
-    let clear = endpoint.origin.scheme == "http";
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("wharf/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
@@ -50,7 +55,7 @@ fn build(endpoint: &Endpoint, material: &Material, dial: Duration, loopback: boo
         // Layers come over one connection each: they share no congestion window and no flow control.
         .http1_only()
         .connect_timeout(dial)
-        .tls_backend_preconfigured(tls::config(material, endpoint.tls.skip_verify, clear)?);
+        .tls_backend_preconfigured(tls::config(endpoint, material)?);
     if loopback {
         builder = builder.no_proxy();
     }

@@ -40,13 +40,13 @@ impl Material {
     }
 
     /// What connections that may be shared have in common.
-    pub fn key(&self, skip_verify: bool, dial: Duration, loopback: bool) -> [u8; 32] {
+    pub fn key(&self, settings: [bool; 3], dial: Duration) -> [u8; 32] {
         let mut hasher = Sha256::new();
         let mut add = |bytes: &[u8]| {
             hasher.update(bytes.len().to_le_bytes());
             hasher.update(bytes);
         };
-        add(&[u8::from(skip_verify), u8::from(loopback)]);
+        add(&settings.map(u8::from));
         add(&dial.as_nanos().to_le_bytes());
         add(&self.client.len().to_le_bytes());
         for (certificate, key) in &self.client {

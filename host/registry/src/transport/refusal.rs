@@ -13,10 +13,7 @@ pub(crate) async fn refusal(transport: &Transport, response: Response, kind: Kin
     let passing = matches!(response.status().as_u16(), 408 | 429 | 500 | 502 | 503 | 504);
     let wait = retry_after(response.headers(), SystemTime::now());
     let error = Error::new(kind, explain(transport, response).await);
-    match passing {
-        true => Failure { error, again: Some(wait.unwrap_or_default()) },
-        false => error.into(),
-    }
+    Failure { again: passing.then(|| wait.unwrap_or_default()), ..error.into() }
 }
 
 /// How long a host wants to be left alone: a number of seconds, or a date (RFC 9110, 10.2.3).

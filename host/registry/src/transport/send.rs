@@ -1,4 +1,4 @@
-use std::{io, time::Duration};
+use std::time::Duration;
 
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
@@ -8,6 +8,7 @@ use reqwest::Response;
 use url::Url;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
+use super::broken::Broken;
 use crate::{fallback::Failure, hosts::Origin};
 
 const MAX_REDIRECTS: usize = 10;
@@ -79,9 +80,11 @@ impl Transport {
             let response = match tokio::time::timeout(self.progress, request.send()).await {
                 Ok(Ok(response)) => response,
                 Ok(Err(error)) => {
-                    let again = may_pass(&error);
+                    let broken = Broken::by(&error);
                     let error = connection_error(&error, if at_home { None } else { Some(&host) });
-                    return Err(if again { Failure::passing(error) } else { error.into() });
+                    let again = broken.passing.then_some(Duration::ZERO);
+                    let no_tls = broken.no_tls && at_home && url.scheme() == "https";
+                    return Err(Failure { error, again, refused: broken.refused, no_tls });
                 }
                 Err(_) => {
                     let text = format!("{host} gave no answer within {:?}", self.progress);
@@ -125,36 +128,6 @@ fn redirect_of(response: &Response, from: &Url) -> Result<Option<Url>> {
 
 fn host_of(url: &Url) -> &str {
     url.host_str().unwrap_or_default()
-}
-
-/// Whether a host may be there when it is asked again: it refuses or breaks off while it is restarted, and name servers
-/// have hours of their own. A certificate that is not trusted, or a name that nobody has, stays so; and one that let
-/// a whole deadline pass has had its time.
-fn may_pass(error: &reqwest::Error) -> bool {
-    if !error.is_connect() {
-        return true;
-    }
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            let passing = matches!(
-                io.kind(),
-                io::ErrorKind::ConnectionRefused
-                    | io::ErrorKind::ConnectionReset
-                    | io::ErrorKind::ConnectionAborted
-                    | io::ErrorKind::BrokenPipe
-                    | io::ErrorKind::UnexpectedEof
-                    | io::ErrorKind::HostUnreachable
-                    | io::ErrorKind::NetworkUnreachable
-            );
-            // The name server's word for "try again" has no kind of its own.
-            if passing || io.to_string().contains("Temporary failure in name resolution") {
-                return true;
-            }
-        }
-        cause = error.source();
-    }
-    false
 }
 
 /// The HTTP library's own words repeat the URL, which may be signed; its deepest cause says what went wrong.

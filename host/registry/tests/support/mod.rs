@@ -1,5 +1,7 @@
 //! A registry of our own for what no real one does on demand: it answers as the test says and remembers every request.
-#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses its part")]
+
+mod authority;
 
 use std::{
     io,
@@ -25,6 +27,8 @@ use tokio::{
     task::JoinSet,
 };
 use wharf_registry::{Client, ClientConfig, Reference, digest_of};
+
+pub use self::authority::{Authority, certificate};
 
 pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
@@ -167,7 +171,16 @@ impl Fake {
         config: Arc<rustls::ServerConfig>,
         handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        Self::serve("127.0.0.1:0", Some(tokio_rustls::TlsAcceptor::from(config)), handler).await
+        Self::start_tls_at("127.0.0.1:0", config, handler).await
+    }
+
+    /// As [`start_tls`](Self::start_tls), where another one was before.
+    pub async fn start_tls_at(
+        address: &str,
+        config: Arc<rustls::ServerConfig>,
+        handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        Self::serve(address, Some(tokio_rustls::TlsAcceptor::from(config)), handler).await
     }
 
     async fn serve(
@@ -175,7 +188,16 @@ impl Fake {
         tls: Option<tokio_rustls::TlsAcceptor>,
         handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind(at).await.unwrap();
+        // One that was dropped here lets go of its port at some moment.
+        let listener = tokio::time::timeout(Duration::from_secs(60), async {
+            loop {
+                match TcpListener::bind(at).await {
+                    Err(error) if error.kind() == io::ErrorKind::AddrInUse => tokio::task::yield_now().await,
+                    listener => break listener.unwrap(),
+                }
+            }
+        });
+        let listener = listener.await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (handler, log) = (Arc::new(handler), seen.clone());
