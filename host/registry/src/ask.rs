@@ -106,7 +106,7 @@ impl Client {
 
     async fn transport(&self, endpoint: &Endpoint) -> Result<Transport> {
         let (inner, endpoint) = (self.inner.clone(), endpoint.clone());
-        let get = move || inner.clients.get(&endpoint, inner.config.connect_timeout);
+        let get = move || inner.clients.get(&endpoint, &inner.config);
         let client = tokio::task::spawn_blocking(get).await.step(|| "set up a connection".into())??;
         Ok(Transport { client, progress: self.config().progress_timeout })
     }

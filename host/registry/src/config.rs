@@ -1,6 +1,6 @@
 use std::{path::PathBuf, time::Duration};
 
-use crate::DockerConfig;
+use crate::{DockerConfig, Proxies};
 
 /// How the client reaches registries.
 #[derive(Clone, Debug)]
@@ -9,6 +9,8 @@ pub struct ClientConfig {
     pub certs_d: PathBuf,
     /// The node's own credentials, for requests that bring none for a host.
     pub credentials: Option<DockerConfig>,
+    /// Through whom registries are asked.
+    pub proxies: Proxies,
     /// How long a connection may take to be made, unless `dial_timeout` of hosts.toml says otherwise.
     pub connect_timeout: Duration,
     /// How long a registry may stay silent: before the head of its answer, and between any two reads of a body.
@@ -28,6 +30,7 @@ impl Default for ClientConfig {
         Self {
             certs_d: "/etc/wharf/certs.d".into(),
             credentials: None,
+            proxies: Proxies::default(),
             connect_timeout: Duration::from_secs(30),
             progress_timeout: Duration::from_secs(300),
             retries: 4,

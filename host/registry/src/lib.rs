@@ -20,6 +20,7 @@ mod fallback;
 #[doc(hidden)]
 pub mod fuzzing;
 mod hosts;
+mod proxies;
 mod reference;
 mod transport;
 
@@ -30,5 +31,6 @@ pub use self::{
     config::ClientConfig,
     digest::{ALGORITHMS, check_algorithm, digest_of, path_of, verify},
     document::{Document, MAX_DOCUMENT, media_types},
+    proxies::Proxies,
     reference::Reference,
 };

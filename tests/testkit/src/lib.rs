@@ -21,6 +21,7 @@ mod netns;
 mod packages;
 mod process;
 mod programs;
+mod proxy;
 mod python;
 mod registry;
 mod samples;
@@ -48,6 +49,7 @@ pub use self::{
     packages::{apt_is_here, unpacked_package},
     process::{Process, processes},
     programs::{in_path, install_missing},
+    proxy::{Proxied, Proxy},
     python::python_grpc,
     registry::{Auth, Registry, Seen},
     samples::{busybox, busybox_layers, many_layers, odd},

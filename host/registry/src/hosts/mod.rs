@@ -92,10 +92,6 @@ impl Origin {
             (_, port) => format!("{}:{port}", self.host),
         }
     }
-
-    pub fn is_loopback(&self) -> bool {
-        is_loopback(&self.host)
-    }
 }
 
 impl std::fmt::Display for Origin {

@@ -8,9 +8,9 @@ use reqwest::redirect;
 use wharf_error::{Kind, Result, ResultExt as _};
 
 use super::{material::Material, tls};
-use crate::hosts::Endpoint;
+use crate::{ClientConfig, Proxies, hosts::Endpoint};
 
-/// Connection pools, one for each way of reaching hosts. A changed certificate file is another way.
+/// Connection pools, one for each way of reaching hosts, all by the proxies of one configuration. A changed certificate file is another way.
 #[derive(Default)]
 pub(crate) struct Clients {
     pools: Mutex<HashMap<[u8; 32], reqwest::Client>>,
@@ -25,18 +25,17 @@ const MAX_POOLS: usize = 64;
 
 impl Clients {
     /// The pool for an endpoint. Blocking: reads its certificate files, and the system's at the first use.
-    pub fn get(&self, endpoint: &Endpoint, connect_timeout: Duration) -> Result<reqwest::Client> {
+    pub fn get(&self, endpoint: &Endpoint, config: &ClientConfig) -> Result<reqwest::Client> {
         let material = Material::read(&endpoint.tls)?;
-        let mut dial = endpoint.dial_timeout.unwrap_or(connect_timeout);
+        let mut dial = endpoint.dial_timeout.unwrap_or(config.connect_timeout);
         if endpoint.may_be_clear() {
             dial = dial.min(HANDSHAKE);
         }
-        let loopback = endpoint.origin.is_loopback();
-        let key = material.key([endpoint.tls.skip_verify, endpoint.lenient, loopback], dial);
+        let key = material.key([endpoint.tls.skip_verify, endpoint.lenient], dial);
         if let Some(client) = self.pools.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(client.clone());
         }
-        let client = build(endpoint, &material, dial, loopback)
+        let client = build(endpoint, &material, dial, &config.proxies)
             .step_as(Kind::FailedPrecondition, || format!("{}: set up TLS", endpoint.name()))?;
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         if pools.len() >= MAX_POOLS {
@@ -46,8 +45,8 @@ impl Clients {
     }
 }
 
-fn build(endpoint: &Endpoint, material: &Material, dial: Duration, loopback: bool) -> Result<reqwest::Client> {
-    let mut builder = reqwest::Client::builder()
+fn build(endpoint: &Endpoint, material: &Material, dial: Duration, proxies: &Proxies) -> Result<reqwest::Client> {
+    let builder = reqwest::Client::builder()
         .user_agent(concat!("wharf/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
         .referer(false)
@@ -56,8 +55,5 @@ fn build(endpoint: &Endpoint, material: &Material, dial: Duration, loopback: boo
         .http1_only()
         .connect_timeout(dial)
         .tls_backend_preconfigured(tls::config(endpoint, material)?);
-    if loopback {
-        builder = builder.no_proxy();
-    }
-    builder.build().step(|| "build the client".into())
+    proxies.apply(builder)?.build().step(|| "build the client".into())
 }

@@ -40,7 +40,7 @@ impl Material {
     }
 
     /// What connections that may be shared have in common.
-    pub fn key(&self, settings: [bool; 3], dial: Duration) -> [u8; 32] {
+    pub fn key(&self, settings: [bool; 2], dial: Duration) -> [u8; 32] {
         let mut hasher = Sha256::new();
         let mut add = |bytes: &[u8]| {
             hasher.update(bytes.len().to_le_bytes());

@@ -7,7 +7,7 @@ use wharf_images::{Images, ImagesConfig};
 use wharf_network::{Family, Mode, NetworkConfig, Networks};
 use wharf_plugins::{Grants, Kind, Limits, PluginSource, Plugins, PluginsConfig, Wasm};
 use wharf_pods::{Handler, Pods, PodsConfig};
-use wharf_registry::{Client, ClientConfig};
+use wharf_registry::{Client, ClientConfig, Proxies};
 use wharf_snapshots::Snapshots;
 use wharf_store::Store;
 
@@ -35,7 +35,12 @@ impl Parts {
         let snapshotter = plugins.snapshotter(&config.snapshotter.name).context("choose the snapshotter")?;
         let (books, backend) = (store.clone(), snapshotter);
         let snapshots = blocking(move || Ok(Snapshots::new(books, backend)?)).await.context("open the snapshots")?;
+        let proxies = Proxies::from_env();
+        if !proxies.is_empty() {
+            tracing::info!(?proxies, "registries are asked through proxies");
+        }
         let client = Client::new(ClientConfig {
+            proxies,
             certs_d: config.registry.certs_d.clone(),
             credentials: config.registry.credentials(),
             progress_timeout: Duration::from_secs(config.registry.progress_timeout),

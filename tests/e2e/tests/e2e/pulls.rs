@@ -13,7 +13,7 @@ use serde_json::json;
 use wharf_api::cri::{AuthConfig, ImageSpec, PullImageRequest};
 use wharf_e2e::{Cri, Node};
 use wharf_testkit::{
-    Auth, Compression, DaemonOptions, Image, Kind, Layer, Registry, Tree, busybox, busybox_layers, wait_for,
+    Auth, Compression, DaemonOptions, Image, Kind, Layer, Proxy, Registry, Tree, busybox, busybox_layers, wait_for,
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -226,6 +226,31 @@ fn the_node_s_own_credentials_come_from_a_file_and_from_a_helper() {
     assert!(said.contains("Unauthenticated"), "{said}");
     let log = fs::read_to_string(node.daemon.log_path()).unwrap();
     assert!(!log.contains("secret") && !log.contains("hidden"), "the daemon's log keeps no password");
+    node.finish();
+}
+
+#[test]
+fn a_registry_is_asked_through_the_proxy_of_the_daemon_s_environment() {
+    let registry = Registry::start(Auth::Open).unwrap();
+    registry.add("behind", "1", &zeroes(&[1000]));
+    let proxy = Proxy::start(&registry.address()).unwrap();
+    let options = DaemonOptions {
+        // A name that nobody knows but the proxy.
+        mirrors: vec![("proxied.test".into(), "proxied.test:5000".into())],
+        environment: vec![("HTTP_PROXY".into(), format!("http://user:hidden@{}", proxy.address()))],
+        ..DaemonOptions::default()
+    };
+    let Some(node) = Node::with(options) else { return };
+    node.ok(&["pull", "proxied.test/behind:1"]);
+    let asked = proxy.seen();
+    assert!(!asked.is_empty() && asked.iter().all(|asked| asked.authorization.is_some()), "{asked:?}");
+    assert!(asked.iter().all(|asked| asked.target.starts_with("http://proxied.test:5000/v2/behind/")), "{asked:?}");
+    // On this machine it is asked by nobody.
+    node.ok(&["pull", &format!("{}/behind:1", registry.address())]);
+    assert_eq!(proxy.seen().len(), asked.len());
+    let log = fs::read_to_string(node.daemon.log_path()).unwrap();
+    assert!(log.contains("registries are asked through proxies"), "it says which");
+    assert!(log.contains(&proxy.address()) && !log.contains("hidden"), "and keeps no password");
     node.finish();
 }
 
