@@ -62,8 +62,8 @@ impl Images {
 
     /// Takes the images of an OCI layout (a folder or an archive of one) or of a `docker save` archive, plain or
     /// compressed. They are called what the archive calls them; where it holds one image, `name` takes the place of that.
-    /// Dropping the future ends the work, and what it had written is removed in the background: none is recorded before the
-    /// layers of all are unpacked.
+    /// All of them are recorded in one step, or none. Dropping the future ends the work, and what it had written is removed
+    /// in the background.
     ///
     /// # Errors
     /// As [`pull`](Self::pull); `InvalidArgument` for what is no such archive, or has no names; `Exhausted` also for

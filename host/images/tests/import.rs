@@ -132,6 +132,49 @@ async fn an_image_needs_a_name_and_a_platform_of_this_node() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_several_images_all_are_recorded_or_none() {
+    let node = Node::new();
+    let opened = node.open().await;
+    let files = tempfile::tempdir().unwrap();
+    let folder = files.path().join("folder");
+    let made: Vec<Image> = [Compression::None, Compression::Gzip]
+        .map(|packing| {
+            let mut tree = Tree::new();
+            tree.file("which", format!("{packing:?}"));
+            let layer = Layer::new("which", &tree, packing).unwrap();
+            Image::new(Form::Oci, &[layer], &serde_json::json!({})).unwrap()
+        })
+        .into();
+    let mut entries = Vec::new();
+    for (image, name) in made.iter().zip(["images.example/first:1", "images.example/second:1"]) {
+        let archive = files.path().join("one.tar");
+        image.write_oci_archive(&archive, name).unwrap();
+        unpack_tar(&archive, &folder);
+        let index: serde_json::Value = serde_json::from_slice(&fs::read(folder.join("index.json")).unwrap()).unwrap();
+        entries.push(index["manifests"][0].clone());
+    }
+    let index = serde_json::json!({ "schemaVersion": 2, "manifests": entries });
+    fs::write(folder.join("index.json"), index.to_string()).unwrap();
+
+    // Where the second image's configuration is to be kept, there is something that no file can replace.
+    let in_the_way = node.dir.path().join("content/blobs").join(made[1].id.replace(':', "/"));
+    fs::create_dir(&in_the_way).unwrap();
+    let error = opened.images.import(NS, &folder, None).await.unwrap_err();
+    assert!(error.to_string().contains(&format!("content: write {}", made[1].id)), "{error}");
+    assert!(opened.images.list(NS).await.unwrap().is_empty());
+
+    fs::remove_dir(&in_the_way).unwrap();
+    let imported = opened.images.import(NS, &folder, None).await.unwrap();
+    let names: Vec<_> = imported.iter().map(|image| (image.id.as_str(), image.names[0].as_str())).collect();
+    let [first, second] = [&made[0].id, &made[1].id];
+    assert_eq!(names, [(first.as_str(), "images.example/first:1"), (second.as_str(), "images.example/second:1")]);
+    for name in ["images.example/first:1", "images.example/second:1"] {
+        opened.images.remove(NS, name).await.unwrap();
+    }
+    assert_eq!(opened.left().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_folder_s_documents_lead_nowhere_else() {
     let node = Node::new();
     let opened = node.open().await;

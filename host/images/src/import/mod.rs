@@ -70,7 +70,8 @@ async fn import(
     scratch.finish().await;
     let result = match ready {
         Ok((ready, lease)) => {
-            let recorded = record(core, namespace, ready).await;
+            // Not to be ended early.
+            let recorded = core.record_all(namespace, &ready).await;
             drop(lease);
             recorded
         }
@@ -107,18 +108,6 @@ async fn unpack(
         ready.push((selected, names));
     }
     Ok((ready, lease))
-}
-
-/// Not to be ended early. One that cannot be recorded leaves those before it, which are whole.
-async fn record(core: &Arc<Core>, namespace: &str, ready: Vec<(Selected, Vec<Reference>)>) -> Result<Vec<Image>> {
-    let mut images: Vec<Image> = Vec::with_capacity(ready.len());
-    for (selected, names) in ready {
-        let image = core.record(namespace, &selected, &names).await?;
-        // The same image under another name is one image.
-        images.retain(|before| before.id != image.id);
-        images.push(image);
-    }
-    Ok(images)
 }
 
 fn read(core: &Core, files: &Arc<Files>) -> Result<Vec<Found>> {
