@@ -5,6 +5,7 @@ use tonic::{Request, Response, Status, Streaming};
 use wharf_images::Images;
 use wharf_network::Networks;
 use wharf_plugins::Plugins;
+use wharf_pods::Pods;
 use wharf_snapshots::Snapshots;
 
 use crate::{
@@ -25,6 +26,8 @@ pub struct Parts {
     pub plugins: Arc<Plugins>,
     /// The images.
     pub images: Images,
+    /// Whose containers use them.
+    pub pods: Pods,
     /// Their layers, and the roots of containers.
     pub snapshots: Snapshots,
     /// The networks of pods.
@@ -64,11 +67,11 @@ impl Admin for Service {
     }
 
     async fn list_images(&self, request: Request<ListImagesRequest>) -> Result<Response<ListImagesReply>, Status> {
-        images::list(&self.0.images, &request.into_inner()).await.map(Response::new)
+        images::list(&self.0.images, &self.0.pods, &request.into_inner()).await.map(Response::new)
     }
 
     async fn image_status(&self, request: Request<ImageStatusRequest>) -> Result<Response<ImageStatusReply>, Status> {
-        images::status(&self.0.images, &request.into_inner()).await.map(Response::new)
+        images::status(&self.0.images, &self.0.pods, &request.into_inner()).await.map(Response::new)
     }
 
     async fn remove_image(&self, request: Request<RemoveImageRequest>) -> Result<Response<RemoveImageReply>, Status> {

@@ -217,6 +217,11 @@ impl Container {
         Err(Error::new(Kind::FailedPrecondition, format!("container {} is not running", self.id)))
     }
 
+    /// The ids of the images that it needs: its own, and those that are mounted into it.
+    pub fn images(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.image_id.as_str()).chain(self.volumes.iter().map(|volume| volume.image_id.as_str()))
+    }
+
     /// The key of its root's snapshot.
     pub fn snapshot_key(&self) -> &str {
         &self.id

@@ -77,6 +77,7 @@ pub(super) fn to_json(image: &Image) -> Value {
     json!({
         "id": image.id, "tags": image.tags, "digests": image.digests, "size": image.size,
         "createdAt": created(image), "labels": image.labels, "pinned": image.pinned,
+        "used": image.used,
     })
 }
 

@@ -1,11 +1,8 @@
-use std::{collections::HashSet, path::Path};
-
 use anyhow::{Context as _, Result};
 use tonic::{Code, transport::Channel};
-use wharf_admin::proto::{Image, ImageStatusRequest, ListImagesRequest, RemoveImageRequest, admin_client::AdminClient};
-use wharf_api::cri::{ContainerStatusRequest, ListContainersRequest};
+use wharf_admin::proto::{Image, ListImagesRequest, RemoveImageRequest, admin_client::AdminClient};
 
-use super::{CRI_NAMESPACE, Endpoint, Namespace, client};
+use super::{Endpoint, Namespace, client};
 
 #[derive(clap::Args)]
 pub(super) struct Flags {
@@ -37,7 +34,7 @@ async fn remove(flags: Flags) -> Result<()> {
     let namespace = flags.namespace.namespace;
     let (mut images, mut force) = (flags.images, flags.force);
     if flags.all || flags.prune {
-        images = unwanted(&mut admin, &flags.endpoint.socket, &namespace, flags.prune).await?;
+        images = unwanted(&mut admin, &namespace, flags.prune).await?;
         // Somebody else may be at it, too.
         force = true;
     }
@@ -60,48 +57,9 @@ async fn remove(flags: Flags) -> Result<()> {
 }
 
 /// The ids of all images, or of those that nobody needs.
-async fn unwanted(
-    admin: &mut AdminClient<Channel>,
-    socket: &Path,
-    namespace: &str,
-    only_unused: bool,
-) -> Result<Vec<String>> {
+async fn unwanted(admin: &mut AdminClient<Channel>, namespace: &str, only_unused: bool) -> Result<Vec<String>> {
     let request = ListImagesRequest { namespace: namespace.to_owned(), image: String::new() };
     let all = admin.list_images(request).await.map_err(client::said)?.into_inner().images;
-    let used = match only_unused && namespace == CRI_NAMESPACE {
-        true => used(admin, socket).await?,
-        false => HashSet::new(),
-    };
-    let goes = |image: &Image| !(only_unused && (image.pinned || used.contains(&image.id)));
+    let goes = |image: &Image| !(only_unused && (image.pinned || image.used));
     Ok(all.into_iter().filter(goes).map(|image| image.id).collect())
-}
-
-/// The ids of the images that containers are of, or have mounted.
-async fn used(admin: &mut AdminClient<Channel>, socket: &Path) -> Result<HashSet<String>> {
-    let mut runtime = client::runtime(socket).await?;
-    let containers = runtime.list_containers(ListContainersRequest::default()).await.map_err(client::said)?;
-    let (mut used, mut mounted) = (HashSet::new(), HashSet::new());
-    for container in containers.into_inner().containers {
-        used.insert(container.image_id);
-        let request = ContainerStatusRequest { container_id: container.id, verbose: false };
-        match runtime.container_status(request).await {
-            Err(status) if status.code() == Code::NotFound => {}
-            Err(status) => return Err(client::said(status)),
-            Ok(answer) => {
-                let mounts = answer.into_inner().status.unwrap_or_default().mounts;
-                mounted.extend(mounts.into_iter().filter_map(|mount| mount.image).map(|image| image.image));
-            }
-        }
-    }
-    for image in mounted.into_iter().filter(|image| !image.is_empty()) {
-        let request = ImageStatusRequest { namespace: CRI_NAMESPACE.to_owned(), image };
-        match admin.image_status(request).await {
-            Err(status) if status.code() == Code::NotFound => {}
-            answer => {
-                let image = answer.map_err(client::said)?.into_inner().image;
-                used.extend(image.map(|image| image.id));
-            }
-        }
-    }
-    Ok(used)
 }

@@ -59,6 +59,7 @@ pub(super) async fn serve(config: Config) -> Result<()> {
         .add_service(wharf_admin::service(wharf_admin::Parts {
             plugins,
             images,
+            pods: pods.clone(),
             snapshots: snapshots.clone(),
             networks: pods.networks().clone(),
             spool: dirs.spool,

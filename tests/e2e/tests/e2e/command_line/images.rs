@@ -4,7 +4,7 @@ use std::{io::Write as _, process::Stdio};
 
 use serde_json::json;
 use wharf_e2e::Node;
-use wharf_testkit::{Auth, Kind, Registry, busybox};
+use wharf_testkit::{Auth, Compression, Image, Kind, Layer, Registry, Tree, busybox};
 
 use super::{DEADLINE, fails, ok, parsed};
 use crate::terminal::Terminal;
@@ -127,6 +127,37 @@ fn unused_images_are_pruned_and_all_removed() {
     assert!(code == 2 && said.contains("IMAGES"), "{said}");
     let (code, said) = fails(&node, &["rmi", "--all", &Node::image()]);
     assert!(code == 2, "{said}");
+    node.finish();
+}
+
+#[test]
+fn an_image_is_not_pruned_as_long_as_it_is_mounted_whatever_its_name_means_by_now() {
+    let registry = Registry::start(Auth::Open).unwrap();
+    let Some(node) = Node::start() else { return };
+    let name = format!("{}/moving:1", registry.address());
+    let ids = ["old", "new"].map(|which| {
+        let mut tree = Tree::new();
+        tree.file("which", which);
+        let layer = Layer::new(which, &tree, Compression::Gzip).unwrap();
+        let image = Image::new(Kind::Oci, &[layer], &json!({})).unwrap();
+        registry.add("moving", "1", &image);
+        ok(&node, &["pull", &name]);
+        if which == "old" {
+            let volume = json!([{ "container_path": "/volume", "image": { "image": name }, "readonly": true }]);
+            let pod = node.pod("mounts");
+            let id = node.run_with(&pod, "main", "exec sleep 1000", |container| container["mounts"] = volume);
+            assert_eq!(node.ok(&["exec", "-s", &id, "cat", "/volume/which"]), "old");
+        }
+        image.id
+    });
+    let used = |node: &Node| -> Vec<bool> {
+        let listed = parsed(node, &["images", "--json"]);
+        let used = |id: &String| listed.as_array().unwrap().iter().find(|image| image["id"] == **id);
+        ids.iter().filter_map(used).map(|image| image["used"].as_bool().unwrap()).collect()
+    };
+    assert_eq!(used(&node), [true, false]);
+    assert_eq!(ok(&node, &["rmi", "--prune"]).trim(), ids[1], "that with the name, which nobody has mounted");
+    assert_eq!(used(&node), [true]);
     node.finish();
 }
 
