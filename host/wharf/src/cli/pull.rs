@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, io::IsTerminal as _};
 
 use anyhow::{Context as _, Result, bail};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use serde_json::json;
+use serde_json::{Value, json};
 use wharf_admin::proto::{LayerProgress, PullImageRequest};
 
 use super::{Endpoint, Namespace, client, credentials, table::short};
@@ -18,7 +18,8 @@ pub(super) struct Flags {
     /// Print the id alone
     #[arg(long, short)]
     quiet: bool,
-    /// For programs
+    /// For programs: a line for each change of a layer ("index", "layer", "state", "done" and "total" bytes), and one with
+    /// "image" and "id" at the end
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -38,10 +39,14 @@ async fn pull(flags: Flags) -> Result<()> {
         let mut replies = admin.pull_image(request).await.map_err(client::said)?.into_inner();
         // A bar a layer for people; a log of a build needs none.
         let mut bars = (!quiet && !json && std::io::stderr().is_terminal()).then(Bars::new);
+        let mut lines = (json && !quiet).then(Lines::default);
         let mut id = String::new();
         while let Some(reply) = replies.message().await.map_err(client::said)? {
             if let Some(bars) = &mut bars {
                 bars.show(&reply.layers);
+            }
+            if let Some(lines) = &mut lines {
+                lines.of(&reply.layers).iter().for_each(|line| println!("{line}"));
             }
             id = reply.image_id;
         }
@@ -52,17 +57,35 @@ async fn pull(flags: Flags) -> Result<()> {
     };
     let id = pulling.await.with_context(|| format!("pull {image}"))?;
     match (json, quiet) {
-        (true, _) => println!("{:#}", json!({ "image": image, "id": id })),
+        (true, _) => println!("{}", json!({ "image": image, "id": id })),
         (false, true) => println!("{id}"),
         (false, false) => println!("{image}: {id}"),
     }
     Ok(())
 }
 
+/// What is new of each layer, a line of JSON each.
+#[derive(Default)]
+struct Lines {
+    told: Vec<LayerProgress>,
+}
+
 /// A bar a layer.
 struct Bars {
     all: MultiProgress,
     by_digest: BTreeMap<String, ProgressBar>,
+}
+
+// === impl Lines ===
+
+impl Lines {
+    fn of(&mut self, layers: &[LayerProgress]) -> Vec<Value> {
+        let changed = layers.iter().enumerate().filter(|(index, layer)| self.told.get(*index) != Some(layer));
+        let line = |(index, LayerProgress { digest, done, total, state }): (usize, &LayerProgress)| json!({ "index": index, "layer": digest, "state": state, "done": done, "total": total });
+        let lines = changed.map(line).collect();
+        self.told = layers.to_vec();
+        lines
+    }
 }
 
 // === impl Bars ===
@@ -89,5 +112,30 @@ impl Bars {
                 bar.finish_with_message("done");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_has_changed_is_told() {
+        let layer = |digest: &str, done, state: &str| LayerProgress {
+            digest: digest.to_owned(),
+            done,
+            total: 10,
+            state: state.to_owned(),
+        };
+        let line = |index: usize, layer: &str, done: u64, state: &str| json!({ "index": index, "layer": layer, "state": state, "done": done, "total": 10 });
+        let mut lines = Lines::default();
+        assert!(lines.of(&[]).is_empty(), "the reference is being resolved");
+        // A layer may come twice.
+        let (first, again) = (layer("a", 0, "waiting"), layer("a", 10, "done"));
+        let told = lines.of(&[first.clone(), again.clone(), layer("b", 0, "waiting")]);
+        assert_eq!(told, [line(0, "a", 0, "waiting"), line(1, "a", 10, "done"), line(2, "b", 0, "waiting")]);
+        let told = lines.of(&[first.clone(), again.clone(), layer("b", 4, "downloading")]);
+        assert_eq!(told, [line(2, "b", 4, "downloading")]);
+        assert!(lines.of(&[first, again, layer("b", 4, "downloading")]).is_empty());
     }
 }

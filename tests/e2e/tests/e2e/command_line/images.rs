@@ -2,7 +2,7 @@
 
 use std::{io::Write as _, process::Stdio};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use wharf_e2e::Node;
 use wharf_testkit::{Auth, Compression, Image, Kind, Layer, Registry, Tree, busybox};
 
@@ -35,6 +35,36 @@ fn images_are_pulled_listed_inspected_and_removed() {
     ok(&node, &["rmi", "--force", &image]);
     let (code, said) = fails(&node, &["pull", "images.test/nothing:here"]);
     assert!(code != 0 && said.contains("pull images.test/nothing:here"), "{said}");
+    node.finish();
+}
+
+#[test]
+fn a_pull_tells_a_program_how_far_it_is() {
+    let registry = Registry::start(Auth::Open).unwrap();
+    let Some(node) = Node::empty() else { return };
+    let layers = ["one", "two"].map(|note| {
+        let mut tree = Tree::new();
+        tree.file(note, note.repeat(1 << 20));
+        Layer::new(note, &tree, Compression::None).unwrap()
+    });
+    let image = Image::new(Kind::Oci, &layers, &json!({})).unwrap();
+    registry.add("told", "1", &image);
+    let name = format!("{}/told:1", registry.address());
+    let said = ok(&node, &["pull", "--json", &name]);
+    let mut lines: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(
+        lines.pop().unwrap(),
+        json!({ "image": name, "id": image.id }),
+        "as it is also of an image that is there"
+    );
+    for (index, layer) in layers.iter().enumerate() {
+        let last = lines.iter().rfind(|line| line["index"] == index).unwrap();
+        assert_eq!((&last["state"], &last["done"]), (&json!("done"), &last["total"]), "{said}");
+        assert_eq!(last["total"], layer.packed().len(), "{said}");
+    }
+    assert!(lines.iter().all(|line| line["layer"].as_str().unwrap().starts_with("sha256:")), "{said}");
+    assert_eq!(ok(&node, &["pull", "--json", &name]), format!("{}\n", json!({ "image": name, "id": image.id })));
+    assert_eq!(ok(&node, &["pull", "--json", "-q", &name]).lines().count(), 1);
     node.finish();
 }
 
