@@ -39,19 +39,21 @@ enum Writer {
 pub(crate) async fn serve(inner: &Inner, command: Command, transport: Transport, before: Bytes, wire: Wire) {
     let activity = Activity::start(inner.config.idle_timeout);
     let version = match transport {
-        Transport::Spdy(version) | Transport::WebSocket(version) => version,
+        Transport::Spdy(version) | Transport::WebSocket(version, _) => version,
         // Of port-forward alone.
         Transport::Tunnel => return,
     };
-    let wanted = command.channels(version);
+    // Over WebSocket each version has the channel of sizes.
+    let sizes = version >= Version::V3 || matches!(transport, Transport::WebSocket(..));
+    let wanted = command.channels(sizes);
     let session = match transport {
         Transport::Spdy(_) => {
             let within = inner.config.creation_timeout;
             let session = spdy::session(before, wire, activity.clone(), &wanted, within).await;
             session.map(|session| (session.streams, Writer::Spdy(session.writer), session.reader))
         }
-        Transport::WebSocket(_) => {
-            let session = websocket::session(before, wire, activity.clone(), &wanted, version).await;
+        Transport::WebSocket(_, codec) => {
+            let session = websocket::session(before, wire, activity.clone(), &wanted, version, codec).await;
             session.map(|session| (session.streams, Writer::WebSocket(session.writer), session.reader))
         }
         Transport::Tunnel => return,
@@ -107,7 +109,7 @@ async fn farewell(writer: Writer, reader: JoinHandle<()>) {
 // === impl Command ===
 
 impl Command {
-    fn channels(&self, version: Version) -> Vec<Channel> {
+    fn channels(&self, sizes: bool) -> Vec<Channel> {
         let (tty, stdin, stdout, stderr) = match self {
             Self::Exec(ExecRequest { tty, stdin, stdout, stderr, .. })
             | Self::Attach(AttachRequest { tty, stdin, stdout, stderr, .. }) => (*tty, *stdin, *stdout, *stderr),
@@ -121,7 +123,7 @@ impl Command {
         want(Channel::Stdin, stdin);
         want(Channel::Stdout, stdout);
         want(Channel::Stderr, stderr && !tty);
-        want(Channel::Resize, tty && version >= Version::V3);
+        want(Channel::Resize, tty && sizes);
         wanted
     }
 

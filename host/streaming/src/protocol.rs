@@ -29,7 +29,7 @@ pub(crate) const PORT_FORWARD: &str = "portforward.k8s.io";
 pub(crate) const TUNNEL: &str = "SPDY/3.1+portforward.k8s.io";
 
 /// Port-forward with two channels a port.
-const PORT_CHANNELS: &str = "v4.channel.k8s.io";
+const PORT_CHANNELS: [&str; 2] = ["v4.channel.k8s.io", "v4.base64.channel.k8s.io"];
 
 const SPDY: [(&str, Version); 4] = [
     ("v4.channel.k8s.io", Version::V4),
@@ -38,8 +38,23 @@ const SPDY: [(&str, Version); 4] = [
     ("channel.k8s.io", Version::V1),
 ];
 
-const WEBSOCKET: [(&str, Version); 3] =
-    [("v5.channel.k8s.io", Version::V5), ("v4.channel.k8s.io", Version::V4), ("channel.k8s.io", Version::V1)];
+/// How a WebSocket message carries what is for a channel.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Codec {
+    /// The channel's number as a byte, and the bytes. A client may send them as text.
+    #[default]
+    Binary,
+    /// The channel's number as a digit, and the bytes in base64, all of it text: for browsers.
+    Base64,
+}
+
+const WEBSOCKET: [(&str, Version); 5] = [
+    ("v5.channel.k8s.io", Version::V5),
+    ("v4.channel.k8s.io", Version::V4),
+    ("v4.base64.channel.k8s.io", Version::V4),
+    ("channel.k8s.io", Version::V1),
+    ("base64.channel.k8s.io", Version::V1),
+];
 
 /// The first of the client's that we speak, with its name. A client that names none speaks the first version.
 pub(crate) fn spdy(headers: &HeaderMap) -> Option<(&'static str, Version)> {
@@ -63,7 +78,13 @@ pub(crate) fn port_forward_websocket(headers: &HeaderMap) -> Option<&'static str
     if named.is_empty() {
         return Some("");
     }
-    named.iter().find_map(|name| [TUNNEL, PORT_CHANNELS].into_iter().find(|known| known == name))
+    let known = || PORT_CHANNELS.into_iter().chain([TUNNEL]);
+    named.iter().find_map(|name| known().find(|known| known == name))
+}
+
+/// By the name of the protocol that was chosen.
+pub(crate) fn codec(name: &str) -> Codec {
+    if name.contains("base64.") { Codec::Base64 } else { Codec::Binary }
 }
 
 /// Every name that is understood, for a client that speaks none.
@@ -104,6 +125,10 @@ mod tests {
         headers.insert("sec-websocket-protocol", "x, SPDY/3.1+portforward.k8s.io".parse().unwrap());
         assert_eq!(port_forward_websocket(&headers), Some(TUNNEL));
         headers.insert("sec-websocket-protocol", "v4.base64.channel.k8s.io".parse().unwrap());
+        assert_eq!(port_forward_websocket(&headers), Some("v4.base64.channel.k8s.io"));
+        assert_eq!(websocket(&headers), Some(("v4.base64.channel.k8s.io", Version::V4)));
+        headers.insert("sec-websocket-protocol", "base64.channel.k8s.io".parse().unwrap());
         assert_eq!(port_forward_websocket(&headers), None);
+        assert_eq!(websocket(&headers), Some(("base64.channel.k8s.io", Version::V1)));
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     AttachRequest, ExecRequest, PortForwardRequest,
     exec::{self, Command},
     port_forward,
-    protocol::{self, ACCEPTED, PORT_FORWARD, STREAM_PROTOCOL, Version},
+    protocol::{self, ACCEPTED, Codec, PORT_FORWARD, STREAM_PROTOCOL, Version},
     server::{Inner, Place},
     websocket,
     wire::Wire,
@@ -33,7 +33,7 @@ pub(crate) enum Asked {
 #[derive(Clone, Copy)]
 pub(crate) enum Transport {
     Spdy(Version),
-    WebSocket(Version),
+    WebSocket(Version, Codec),
     /// SPDY inside of WebSocket messages.
     Tunnel,
 }
@@ -58,9 +58,9 @@ pub(crate) fn answer(inner: Arc<Inner>, request: Request<Incoming>, place: Place
     if !same {
         return plain(StatusCode::NOT_FOUND);
     }
-    if let (Asked::PortForward(request), Transport::WebSocket(_)) = (&mut asked, transport) {
+    if let (Asked::PortForward(request), Transport::WebSocket(_, codec)) = (&mut asked, transport) {
         // Which ports it is about is said before, not stream by stream.
-        match port_forward::ports(query.as_deref().unwrap_or_default(), request) {
+        match port_forward::ports(query.as_deref().unwrap_or_default(), request, codec) {
             Ok(ports) => request.ports = ports,
             Err(error) => {
                 tracing::info!(%error, "a client did not get its ports");
@@ -93,7 +93,7 @@ async fn serve(inner: Arc<Inner>, asked: Asked, transport: Transport, before: By
                 let tunnel = websocket::tunnel(before, wire).await;
                 port_forward::serve_spdy(&inner, request, Bytes::new(), tunnel).await;
             }
-            Transport::WebSocket(_) => port_forward::serve_websocket(&inner, request, before, wire).await,
+            Transport::WebSocket(_, codec) => port_forward::serve_websocket(&inner, request, codec, before, wire).await,
         },
     }
 }
@@ -130,8 +130,11 @@ fn negotiate(headers: &HeaderMap, path: &str) -> Result<(Transport, Answer), Ans
         if !name.is_empty() {
             answer.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name));
         }
-        let tunnel = name == protocol::TUNNEL;
-        return Ok((if tunnel { Transport::Tunnel } else { Transport::WebSocket(version) }, answer));
+        let transport = match name {
+            protocol::TUNNEL => Transport::Tunnel,
+            name => Transport::WebSocket(version, protocol::codec(name)),
+        };
+        return Ok((transport, answer));
     }
     Err(plain(StatusCode::BAD_REQUEST))
 }

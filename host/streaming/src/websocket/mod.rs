@@ -1,11 +1,17 @@
-//! WebSocket with Kubernetes' channels: the first byte of each binary message says whose the rest is.
+//! WebSocket with Kubernetes' channels: the first byte of each message says whose the rest is.
 
+mod codec;
 mod reader;
 mod session;
 mod tunnel;
 mod writer;
 
-pub(crate) use self::{session::session, tunnel::tunnel, writer::Writer};
+pub(crate) use self::{
+    codec::{Said, decoded},
+    session::session,
+    tunnel::tunnel,
+    writer::Writer,
+};
 
 use bytes::Bytes;
 use tokio_tungstenite::{

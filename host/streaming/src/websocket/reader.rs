@@ -2,12 +2,11 @@ use std::io;
 
 use bytes::Bytes;
 use futures::{StreamExt as _, stream::SplitStream};
-use tokio_tungstenite::tungstenite::Message;
 
-use super::{CLOSE, Socket, channel};
+use super::{CLOSE, Said, Socket, channel, decoded};
 use crate::{
     connection::{Activity, Inputs, Watch},
-    protocol::Version,
+    protocol::{Codec, Version},
 };
 
 /// Until the client closes the connection, or breaks the protocol; then it counts as gone.
@@ -16,16 +15,16 @@ pub(super) async fn read(
     mut inputs: Inputs,
     watch: Watch,
     version: Version,
+    codec: Codec,
     activity: Activity,
 ) {
     let gone = activity.gone.clone();
     let reading = async {
         while let Some(message) = from.next().await {
-            match message.map_err(io::Error::other)? {
-                Message::Binary(bytes) => deliver(&mut inputs, bytes, &watch, version, &activity).await?,
-                Message::Close(_) => break,
-                // Pings are answered by the library; text is of no protocol of ours.
-                _ => {}
+            match decoded(message.map_err(io::Error::other)?, codec)? {
+                Said::Bytes(bytes) => deliver(&mut inputs, bytes, &watch, version, &activity).await?,
+                Said::End => break,
+                Said::Nothing => {}
             }
         }
         io::Result::Ok(())

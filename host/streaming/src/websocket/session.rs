@@ -9,7 +9,7 @@ use super::{reader::read, socket, writer::Writer};
 use crate::{
     Output, Streams,
     connection::{Activity, Channel, Inputs, Watch},
-    protocol::Version,
+    protocol::{Codec, Version},
     wire::Wire,
 };
 
@@ -26,14 +26,15 @@ pub(crate) async fn session(
     activity: Activity,
     wanted: &[Channel],
     version: Version,
+    codec: Codec,
 ) -> Result<Session> {
     let connection = wire.socket();
     let (sink, stream) = socket(before, wire).await.split();
-    let writer = Writer::new(sink, activity.clone());
+    let writer = Writer::new(sink, codec, activity.clone());
     let watch = Watch::new(connection, Arc::new(writer.clone()));
     let wants = |channel| wanted.contains(&channel);
     let (inputs, stdin, resize) = Inputs::new(wants(Channel::Stdin), wants(Channel::Resize));
-    let reader = tokio::spawn(read(stream, inputs, watch, version, activity.clone()));
+    let reader = tokio::spawn(read(stream, inputs, watch, version, codec, activity.clone()));
     let lowest = [Channel::Stdout, Channel::Stderr].into_iter().find(|channel| wants(*channel));
     let hello = writer.hello(lowest.unwrap_or(Channel::Error)).await;
     hello.step_as(Kind::Unavailable, || "streaming: greet the client".into())?;

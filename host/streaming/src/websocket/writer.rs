@@ -1,7 +1,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 use futures::{SinkExt as _, stream::SplitSink};
 use tokio::sync::Mutex;
 use tokio_tungstenite::tungstenite::{
@@ -9,8 +9,11 @@ use tokio_tungstenite::tungstenite::{
     protocol::{CloseFrame, frame::coding::CloseCode},
 };
 
-use super::{Socket, number};
-use crate::connection::{Activity, Channel, Nudge, Sink};
+use super::{Socket, codec::encoded, number};
+use crate::{
+    connection::{Activity, Channel, Nudge, Sink},
+    protocol::Codec,
+};
 
 /// The longest message that is sent, bytes.
 const LONGEST: usize = 64 * 1024;
@@ -23,21 +26,22 @@ const HEARTBEAT: Duration = Duration::from_secs(20);
 #[derive(Clone)]
 pub(crate) struct Writer {
     half: Arc<Mutex<SplitSink<Socket, Message>>>,
+    codec: Codec,
     activity: Activity,
 }
 
 // === impl Writer ===
 
 impl Writer {
-    pub(crate) fn new(half: SplitSink<Socket, Message>, activity: Activity) -> Self {
-        let writer = Self { half: Arc::new(Mutex::new(half)), activity };
+    pub(crate) fn new(half: SplitSink<Socket, Message>, codec: Codec, activity: Activity) -> Self {
+        let writer = Self { half: Arc::new(Mutex::new(half)), codec, activity };
         tokio::spawn(writer.clone().heartbeat());
         writer
     }
 
     /// An empty message on a channel: the client learns that the conversation has begun.
     pub(super) async fn hello(&self, channel: Channel) -> io::Result<()> {
-        self.put(Message::Binary(Bytes::copy_from_slice(&[number(channel)]))).await
+        self.put(encoded(number(channel), &[], self.codec)).await
     }
 
     /// Ends the conversation; the client closes the connection.
@@ -49,10 +53,7 @@ impl Writer {
     /// Bytes on a channel by its number.
     pub(crate) async fn message(&self, channel: u8, bytes: &[u8]) -> io::Result<()> {
         for part in bytes.chunks(LONGEST) {
-            let mut message = BytesMut::with_capacity(part.len() + 1);
-            message.put_u8(channel);
-            message.put_slice(part);
-            self.put(Message::Binary(message.freeze())).await?;
+            self.put(encoded(channel, part, self.codec)).await?;
             self.activity.touch();
         }
         Ok(())

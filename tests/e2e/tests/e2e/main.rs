@@ -38,3 +38,4 @@ mod tls;
 mod user_namespaces;
 mod users;
 mod walk_through;
+mod websocket_dialects;
