@@ -1,6 +1,6 @@
 use std::{net::IpAddr, path::PathBuf, sync::PoisonError};
 
-use wharf_error::{Result, ResultExt as _};
+use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use super::Networks;
 use crate::{Mode, NetworkRequest, PodName, attachment::Attachment, request::Target, result::addresses};
@@ -52,7 +52,13 @@ impl Networks {
             let Some(interface) = row.joined.get(joined).map(|joined| joined.interface.clone()) else { continue };
             let result = inner.plugins.add(network, &target, &interface).await?;
             // Read before it is kept: what is in the books can be shown.
-            addresses(&result, &interface).step(|| format!("network {}: ADD", network.name))?;
+            let step = || format!("network {}: ADD", network.name);
+            let found = addresses(&result, &interface).step(step)?;
+            // The kubelet would make a pod without an address anew for ever, and never say why.
+            if joined == 0 && found.is_empty() {
+                let what = format!("it gave no address to {interface}");
+                return Err(Error::new(Kind::Unknown, what).hint("look at the plugin's ipam")).step(step);
+            }
             if let Some(joined) = row.joined.get_mut(joined) {
                 joined.result = Some(result);
             }

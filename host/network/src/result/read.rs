@@ -6,7 +6,8 @@ use wharf_error::{Error, Kind, Result};
 use super::convert;
 use crate::version::Version;
 
-/// The addresses of the interface in the pod, in the order of the result; those that no interface is named for, too.
+/// The addresses of the interface in the pod, in the order of the result; those that no interface is named for, too. An
+/// interface is in the pod where its `sandbox` says so; some plugins say nothing, and then its name must do.
 ///
 /// # Errors
 ///
@@ -21,8 +22,10 @@ pub(crate) fn addresses(result: &Value, interface: &str) -> Result<Vec<IpAddr>> 
 fn of_interface(result: &Value, ip: &Value, name: &str) -> bool {
     let Some(index) = ip["interface"].as_u64().and_then(|index| usize::try_from(index).ok()) else { return true };
     result["interfaces"].get(index).is_some_and(|interface| {
-        let inside = interface["sandbox"].as_str().is_some_and(|sandbox| !sandbox.is_empty());
-        inside && interface["name"] == name
+        let named = |interface: &Value| interface["name"] == name;
+        let inside = |interface: &Value| interface["sandbox"].as_str().is_some_and(|sandbox| !sandbox.is_empty());
+        let all = result["interfaces"].as_array().map(Vec::as_slice).unwrap_or_default();
+        named(interface) && (inside(interface) || !all.iter().any(|other| named(other) && inside(other)))
     })
 }
 
@@ -53,6 +56,20 @@ mod tests {
         });
         let found: Vec<_> = addresses(&result, "eth0").unwrap().iter().map(ToString::to_string).collect();
         assert_eq!(found, ["10.0.0.5", "fd00::5"]);
+    }
+
+    #[test]
+    fn an_interface_whose_sandbox_is_not_said_is_known_by_its_name() {
+        let with = |sandbox: &str| {
+            json!({
+                "cniVersion": "1.0.0",
+                "interfaces": [{ "name": "eth0", "sandbox": sandbox }, { "name": "eth0" }],
+                "ips": [{ "address": "10.0.0.5/24", "interface": 0 }, { "address": "10.0.0.1/24", "interface": 1 }],
+            })
+        };
+        let found = |sandbox| addresses(&with(sandbox), "eth0").unwrap().len();
+        assert_eq!(found("/run/netns/x"), 1, "the other is the node's of the same name");
+        assert_eq!(found(""), 2);
     }
 
     #[test]

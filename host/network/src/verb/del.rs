@@ -1,5 +1,5 @@
 use serde_json::Value;
-use wharf_error::Result;
+use wharf_error::{Error, Result};
 
 use super::previous;
 use crate::{
@@ -32,8 +32,20 @@ impl Plugins {
                 target: Some((target, interface)),
                 extra: previous(made),
             };
-            self.call(&call).await?;
+            match self.call(&call).await {
+                Err(error) if says_that_it_is_gone(&error, target) => {
+                    tracing::warn!(network = network.name, pod = target.pod, %error, "DEL: taken for done");
+                }
+                done => drop(done?),
+            }
         }
         Ok(())
     }
+}
+
+/// Plugins should take what is gone for done, and some fail at it; containerd goes on at these words, too. Our own for a
+/// plugin that is missing are others.
+fn says_that_it_is_gone(error: &Error, target: &Target) -> bool {
+    let text = error.to_string();
+    text.contains("not found") || (target.netns.as_os_str().is_empty() && text.contains("no such file or directory"))
 }

@@ -68,6 +68,12 @@ fn pods_have_addresses_of_both_families_and_reach_each_other() {
         assert_eq!(node.exec(&client, &asks), "one");
     }
     assert_eq!(node.exec(&client, "tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' ' | sort"), "eth0\nlo");
+    // What people enter a pod's network by.
+    let info = node.json(&["inspectp", &two.id])["info"].clone();
+    let seen = std::fs::read_link(format!("/proc/{}/ns/net", info["pid"])).unwrap();
+    assert_eq!(seen.to_string_lossy(), node.exec(&client, "readlink /proc/self/ns/net"), "{info:#}");
+    let pinned = format!("/run/netns/wharf-{}", two.id);
+    assert_eq!(info["runtimeSpec"]["linux"]["namespaces"], json!([{ "type": "network", "path": pinned }]));
     let hosts = node.exec(&client, "cat /etc/hosts");
     for address in addresses(&node, &two) {
         assert!(hosts.lines().any(|line| line == format!("{address}\ttwo")), "{hosts}");
