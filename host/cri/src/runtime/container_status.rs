@@ -4,9 +4,10 @@ use oci_spec::runtime::{Spec, User};
 use serde_json::json;
 use wharf_api::cri::{
     ContainerConfig, ContainerResources, ContainerState, ContainerStatus, ContainerStatusRequest,
-    ContainerStatusResponse, ContainerUser, LinuxContainerResources, LinuxContainerUser,
+    ContainerStatusResponse, ContainerUser, ImageSpec, LinuxContainerResources, LinuxContainerUser,
 };
 use wharf_error::Result;
+use wharf_images::Image;
 use wharf_pods::Container;
 
 use super::{Runtime, convert};
@@ -26,10 +27,9 @@ pub(super) async fn of(runtime: &Runtime, container: Container) -> Result<Contai
     let config = convert::container_request(&container)?.config.unwrap_or_default();
     // A container outlives a removed image; then its id is all that is known.
     let image = runtime.images.get(runtime.namespace(), &container.image_id).await?;
-    let digest = image.and_then(|image| image.digests.into_iter().next());
     // Where its bundle is gone half way through a removal, there is no specification to show.
     let spec = runtime.pods.spec(&container.id).ok();
-    Ok(status(container, config, digest, spec.as_ref()))
+    Ok(status(container, config, image, spec.as_ref()))
 }
 
 /// The statuses of these containers.
@@ -44,13 +44,10 @@ pub(super) async fn all(
     Ok(statuses)
 }
 
-fn status(
-    container: Container,
-    config: ContainerConfig,
-    digest: Option<String>,
-    spec: Option<&Spec>,
-) -> ContainerStatus {
+fn status(container: Container, config: ContainerConfig, image: Option<Image>, spec: Option<&Spec>) -> ContainerStatus {
     let state = convert::container_state(&container);
+    let image_spec = config.image.map(|asked| named(asked, image.as_ref()));
+    let digest = image.and_then(|image| image.digests.into_iter().next());
     let ended = matches!(state, ContainerState::ContainerExited | ContainerState::ContainerUnknown);
     let begun = container.user.as_ref().map(|user| LinuxContainerUser {
         uid: user.uid.into(),
@@ -67,7 +64,7 @@ fn status(
         started_at: container.started_at,
         finished_at: if ended { container.finished_at } else { 0 },
         exit_code: container.exit_code.filter(|_| ended).unwrap_or_default(),
-        image: config.image,
+        image: image_spec,
         image_ref: digest.unwrap_or_else(|| container.image_id.clone()),
         image_id: container.image_id,
         reason: container.reason,
@@ -81,6 +78,13 @@ fn status(
         stop_signal: signal::to_cri(container.stop_signal.unwrap_or(signal::SIGTERM)).into(),
         id: container.id,
     }
+}
+
+/// By a name for people: the kubelet asks by the id and shows what we answer in the pod's status.
+fn named(asked: ImageSpec, image: Option<&Image>) -> ImageSpec {
+    let name =
+        image.and_then(|image| image.names.first().cloned()).unwrap_or_else(|| convert::written(&asked).to_owned());
+    ImageSpec { image: name, ..asked }
 }
 
 pub(super) fn shown_resources(spec: &Spec) -> Option<LinuxContainerResources> {
@@ -118,6 +122,14 @@ fn verbose(runtime: &Runtime, container: &Container) -> Result<BTreeMap<String, 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_image_that_was_asked_for_by_its_id_is_shown_by_a_name() {
+        let asked = || ImageSpec { image: "sha256:12".into(), ..ImageSpec::default() };
+        assert_eq!(named(asked(), None).image, "sha256:12");
+        let kubelets = ImageSpec { user_specified_image: "nginx:1".into(), ..asked() };
+        assert_eq!(named(kubelets, None).image, "nginx:1");
+    }
 
     #[test]
     fn a_user_is_shown_where_its_numbers_are_known() {

@@ -17,6 +17,14 @@ pub(super) fn container_request(container: &Container) -> Result<CreateContainer
         .step_as(Kind::DataLoss, || format!("container {}: decode its request", container.id))
 }
 
+/// An image as the user wrote it; the kubelet asks by the id and says beside it what was written.
+pub(super) fn written(image: &cri::ImageSpec) -> &str {
+    match image.user_specified_image.as_str() {
+        "" => &image.image,
+        written => written,
+    }
+}
+
 pub(super) fn pod_metadata(pod: &Pod) -> cri::PodSandboxMetadata {
     cri::PodSandboxMetadata {
         name: pod.metadata.name.clone(),

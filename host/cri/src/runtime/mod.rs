@@ -84,12 +84,17 @@ impl Runtime {
         &self.pods.config().namespace
     }
 
-    /// What this machine has; looked at once.
+    /// What this machine has; looked at once, but for its name, which others set when they please.
     async fn node(&self) -> Result<Arc<Node>> {
         let read = || async {
             let read = tokio::task::spawn_blocking(Node::read).await;
             Ok(Arc::new(read.step(|| "look at what this machine has".into())??))
         };
-        self.node.get_or_try_init(read).await.cloned()
+        let node = self.node.get_or_try_init(read).await?.clone();
+        let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        if hostname == node.hostname {
+            return Ok(node);
+        }
+        Ok(Arc::new(Node { hostname, ..(*node).clone() }))
     }
 }

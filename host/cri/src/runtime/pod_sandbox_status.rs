@@ -6,7 +6,7 @@ use wharf_api::cri::{
     PodSandboxStatusResponse,
 };
 use wharf_error::Result;
-use wharf_pods::{Pod, PodState};
+use wharf_pods::{Pod, PodProcess, PodState};
 
 use super::{Runtime, container_status, convert};
 use crate::info;
@@ -19,7 +19,7 @@ pub(super) async fn pod_sandbox_status(
     let timestamp = wharf_pods::now();
     let containers = runtime.pods.containers().into_iter().filter(|container| container.pod_id == pod.id);
     let containers_statuses = container_status::all(runtime, containers).await?;
-    let info = if request.verbose { verbose(runtime, &pod)? } else { BTreeMap::new() };
+    let info = if request.verbose { verbose(runtime, &pod).await? } else { BTreeMap::new() };
     Ok(PodSandboxStatusResponse { status: Some(of(runtime, &pod)?), info, containers_statuses, timestamp })
 }
 
@@ -53,14 +53,22 @@ fn addresses(runtime: &Runtime, pod: &Pod) -> PodSandboxNetworkStatus {
     }
 }
 
-fn verbose(runtime: &Runtime, pod: &Pod) -> Result<BTreeMap<String, String>> {
+/// `pid` and `runtimeSpec` as `nsenter` and others want them who know a pod by the process of a pause container.
+async fn verbose(runtime: &Runtime, pod: &Pod) -> Result<BTreeMap<String, String>> {
     let config = info::message(&convert::pod_config(pod)?)?;
     let handler = match pod.runtime_handler.as_str() {
         "" => &runtime.pods.config().default_handler,
         named => named,
     };
+    let pid = match runtime.pods.pod_process(&pod.id).await? {
+        PodProcess::Running(pid) => pid,
+        PodProcess::Making | PodProcess::Ended => 0,
+    };
+    let namespaces: Vec<_> = pod.netns().iter().map(|path| json!({ "type": "network", "path": path })).collect();
     Ok(info::info(&json!({
-        "pid": pod.pid.unwrap_or_default(),
+        "pid": pid,
+        "shimPid": pod.pid.unwrap_or_default(),
+        "runtimeSpec": { "linux": { "namespaces": namespaces } },
         "netNamespace": pod.netns(),
         "netNamespaceClosed": pod.netns().is_some() && pod.state() == PodState::NotReady,
         "networks": runtime.pods.networks().attachments(&pod.id),

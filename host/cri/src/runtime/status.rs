@@ -12,7 +12,7 @@ use super::Runtime;
 
 /// Ready to run pods; ready to connect them as far as the network's configuration and plugins say.
 pub(super) async fn status(runtime: &Runtime, request: StatusRequest) -> Result<StatusResponse> {
-    let ready = RuntimeCondition { r#type: "RuntimeReady".into(), status: true, ..RuntimeCondition::default() };
+    let handlers = runtime.pods.handlers().await;
     let seen = runtime.pods.networks().status().await;
     let network = RuntimeCondition {
         r#type: "NetworkReady".into(),
@@ -20,6 +20,15 @@ pub(super) async fn status(runtime: &Runtime, request: StatusRequest) -> Result<
         reason: seen.reason,
         // What is well needs no words.
         message: if seen.ready { String::new() } else { seen.message.clone() },
+    };
+    // Nothing runs without the shim; what the kubelet is told then is the reason, not that there is no runtime.
+    let features = runtime.pods.features().await;
+    let unusable = handlers.as_ref().err().or(features.as_ref().err()).map(ToString::to_string);
+    let ready = RuntimeCondition {
+        r#type: "RuntimeReady".into(),
+        status: unusable.is_none(),
+        reason: unusable.is_some().then(|| "ShimNotRunnable".to_owned()).unwrap_or_default(),
+        message: unusable.unwrap_or_default(),
     };
     let handler = |(name, features): (String, &Features)| RuntimeHandler {
         name,
@@ -31,10 +40,10 @@ pub(super) async fn status(runtime: &Runtime, request: StatusRequest) -> Result<
     Ok(StatusResponse {
         status: Some(RuntimeStatus { conditions: vec![ready, network] }),
         info: if request.verbose { info(runtime, &seen.message) } else { BTreeMap::new() },
-        runtime_handlers: runtime.pods.handlers().await?.into_iter().map(handler).collect(),
+        runtime_handlers: handlers.unwrap_or_default().into_iter().map(handler).collect(),
         features: Some(RuntimeFeatures {
             supplemental_groups_policy: true,
-            user_namespaces_host_network: runtime.pods.features().await?.user_namespaces,
+            user_namespaces_host_network: features.is_ok_and(|features| features.user_namespaces),
             mount_options: true,
         }),
     })

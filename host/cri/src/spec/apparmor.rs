@@ -1,7 +1,7 @@
 use wharf_api::cri::{SecurityProfile, security_profile::ProfileType};
 use wharf_error::{Error, Kind, Result};
 
-use super::Input;
+use super::{Input, seccomp::no_profile_of_the_node};
 use crate::apparmor::{self, DEFAULT_PROFILE};
 
 const FIELD: &str = "linux.security_context.apparmor";
@@ -14,12 +14,10 @@ enum Asked<'a> {
 }
 
 /// The profile of a container's processes. As with containerd one that asks for nothing gets the default where there is
-/// AppArmor; where there is none, only a profile by name is refused. A privileged container is confined by none.
+/// AppArmor; where there is none, only a profile by name is refused. A privileged container is confined by a profile that it
+/// names, and by no default.
 pub(super) fn build(input: &Input<'_>) -> Result<Option<String>> {
     let security = input.security();
-    if security.privileged {
-        return Ok(None);
-    }
     let asked = match &security.apparmor {
         Some(profile) => new_form(profile)?,
         None => old_form(&security.apparmor_profile)?,
@@ -31,6 +29,7 @@ pub(super) fn build(input: &Input<'_>) -> Result<Option<String>> {
                 .hint("its kernel was not started with AppArmor, or the container must not ask for it"))
         }
         _ if !enabled => Ok(None),
+        Asked::Nothing | Asked::Default if security.privileged => Ok(None),
         Asked::Unconfined => Ok(Some("unconfined".into())),
         Asked::Profile(name) if apparmor::is_loaded(name)? => Ok(Some(name.to_owned())),
         Asked::Profile(name) => {
@@ -56,9 +55,10 @@ fn new_form(profile: &SecurityProfile) -> Result<Asked<'_>> {
     let kind = ProfileType::try_from(profile.profile_type)
         .map_err(|_| Error::invalid(format!("{FIELD}.profile_type: {} is unknown", profile.profile_type)))?;
     match kind {
+        ProfileType::Localhost => local(&profile.localhost_ref),
+        _ if !profile.localhost_ref.is_empty() => Err(no_profile_of_the_node(FIELD, profile)),
         ProfileType::Unconfined => Ok(Asked::Unconfined),
         ProfileType::RuntimeDefault => Ok(Asked::Default),
-        ProfileType::Localhost => local(&profile.localhost_ref),
     }
 }
 

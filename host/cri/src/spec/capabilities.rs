@@ -1,7 +1,7 @@
 use std::str::FromStr as _;
 
 use oci_spec::runtime::{Capabilities, Capability, LinuxCapabilities};
-use wharf_error::{Error, Kind, Result};
+use wharf_error::{Error, Result};
 
 use super::Input;
 
@@ -23,16 +23,21 @@ const DEFAULT: [Capability; 14] = [
     Capability::SysChroot,
 ];
 
-/// Bounding, effective and permitted are one set; nothing is inheritable or ambient.
+/// Bounding, effective and permitted are one set; inheritable and ambient is only what is asked for as ambient, which is
+/// in the others, too, as CRI says.
 pub(super) fn build(input: &Input<'_>) -> Result<LinuxCapabilities> {
-    let granted = granted(input)?;
+    let mut granted = granted(input)?;
+    let asked = input.security().capabilities.as_ref();
+    let ambient = parse("add as ambient", asked.map(|a| a.add_ambient_capabilities.as_slice()).unwrap_or_default())?;
+    granted.extend(ambient.iter().copied());
+    let ambient = Some(Capabilities::from_iter(ambient)).filter(|set| !set.is_empty());
     let mut capabilities = LinuxCapabilities::default();
     capabilities
         .set_bounding(Some(granted.clone()))
         .set_effective(Some(granted.clone()))
         .set_permitted(Some(granted))
-        .set_inheritable(None)
-        .set_ambient(None);
+        .set_inheritable(ambient.clone())
+        .set_ambient(ambient);
     Ok(capabilities)
 }
 
@@ -43,12 +48,6 @@ fn granted(input: &Input<'_>) -> Result<Capabilities> {
     }
     let mut granted = Capabilities::from(DEFAULT);
     let Some(asked) = &security.capabilities else { return Ok(granted) };
-    if !asked.add_ambient_capabilities.is_empty() {
-        return Err(Error::new(
-            Kind::Unsupported,
-            "linux.security_context.capabilities.add_ambient_capabilities: not supported yet",
-        ));
-    }
     // `ALL` first, so that single ones still count: ALL added and CHOWN dropped is all but CHOWN.
     let all = |names: &[String]| names.iter().any(|name| name.eq_ignore_ascii_case("ALL"));
     if all(&asked.add_capabilities) {

@@ -18,24 +18,12 @@ pub(super) fn refuse_container(input: &Input<'_>) -> Result<()> {
     if config.windows.is_some() {
         return Err(unsupported("windows"));
     }
-    refuse_mounts(input)?;
     let resources = config.linux.as_ref().and_then(|linux| linux.resources.as_ref());
     if resources.is_some_and(|resources| !resources.unified.is_empty()) && !input.node.unified {
         return Err(Error::new(
             Kind::Unsupported,
             "linux.resources.unified: this node has control groups of version 1",
         ));
-    }
-    Ok(())
-}
-
-fn refuse_mounts(input: &Input<'_>) -> Result<()> {
-    for mount in &input.config.mounts {
-        let field = |name: &str| format!("mounts[{}].{name}", mount.container_path);
-        // Where files carry no labels there is nothing to relabel.
-        if mount.selinux_relabel && input.node.selinux {
-            return Err(unsupported(&field("selinux_relabel")));
-        }
     }
     Ok(())
 }

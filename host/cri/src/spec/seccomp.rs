@@ -42,11 +42,18 @@ enum Asked<'a> {
 fn new_form(profile: &SecurityProfile) -> Result<Asked<'_>> {
     let kind = ProfileType::try_from(profile.profile_type)
         .map_err(|_| Error::invalid(format!("{FIELD}.profile_type: {} is unknown", profile.profile_type)))?;
-    Ok(match kind {
-        ProfileType::Unconfined => Asked::Unconfined,
-        ProfileType::RuntimeDefault => Asked::Default,
-        ProfileType::Localhost => Asked::File(local(&profile.localhost_ref)),
-    })
+    match kind {
+        ProfileType::Localhost => Ok(Asked::File(local(&profile.localhost_ref))),
+        _ if !profile.localhost_ref.is_empty() => Err(no_profile_of_the_node(FIELD, profile)),
+        ProfileType::Unconfined => Ok(Asked::Unconfined),
+        ProfileType::RuntimeDefault => Ok(Asked::Default),
+    }
+}
+
+/// Who names a profile wants it: another type beside it is a slip that would leave the container with less.
+pub(super) fn no_profile_of_the_node(field: &str, profile: &SecurityProfile) -> Error {
+    let what = format!("{field}.localhost_ref: {:?} is given, and the type is not Localhost", profile.localhost_ref);
+    Error::invalid(what).hint("set profile_type to Localhost, or leave localhost_ref out")
 }
 
 /// The deprecated field says it by a word.

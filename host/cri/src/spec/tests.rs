@@ -493,14 +493,6 @@ fn what_is_not_implemented_is_refused_by_its_field() {
         change(&mut case);
         case.refused(Kind::Unsupported, field);
     };
-    refused("mounts[/v].selinux_relabel", &|case| {
-        case.node.selinux = true;
-        case.bind("v", "/v").selinux_relabel = true;
-    });
-    refused("add_ambient_capabilities", &|case| {
-        case.security().capabilities =
-            Some(AskedCapabilities { add_ambient_capabilities: words(&["CHOWN"]), ..AskedCapabilities::default() });
-    });
     refused("windows", &|case| case.config.windows = Some(wharf_api::cri::WindowsContainerConfig::default()));
 }
 

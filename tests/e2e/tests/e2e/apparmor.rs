@@ -47,6 +47,24 @@ fn the_default_profile_is_loaded_and_confines() {
 }
 
 #[test]
+fn a_privileged_container_is_confined_by_what_it_names_and_by_no_default() {
+    let Some(node) = node() else { return };
+    let pod = node.pod("privileged");
+    for (name, kind, profile, expected) in
+        [("default", 0, "", "unconfined"), ("named", 2, "localhost/wharf-default", "wharf-default (enforce)")]
+    {
+        // The default profile is loaded by who asks for it.
+        node.outcome(&pod, &format!("first-{name}"), "true", |c| ask(c, 0, ""));
+        let (said, code) = node.outcome(&pod, name, "cat /proc/self/attr/current", |config| {
+            ask(config, kind, profile);
+            config["linux"]["security_context"]["privileged"] = true.into();
+        });
+        assert_eq!((said.trim(), code), (expected, 0), "{name}");
+    }
+    node.finish();
+}
+
+#[test]
 fn unconfined_is_unconfined_and_a_profile_that_is_not_loaded_is_refused_by_name() {
     let Some(node) = node() else { return };
     let pod = node.pod("named");

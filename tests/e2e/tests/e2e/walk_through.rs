@@ -34,7 +34,14 @@ fn every_verb_of_the_walk_through_answers_and_nothing_is_left() {
     assert_eq!(status["image"]["image"], image.as_str(), "the name the user gave: {status:#}");
     assert_eq!(status["labels"]["role"], "main");
     assert!(status["logPath"].as_str().unwrap().ends_with("/logs/walk/main.log"), "{status:#}");
+    let by_id = status["imageId"].as_str().unwrap().to_owned();
+    let named = node.create(&pod, "named", "exec sleep 1000", |c| c["image"]["image"] = by_id.clone().into());
+    let shown = node.status(&named);
+    assert_eq!(shown["image"]["image"], image.as_str(), "the kubelet asks by the id, people read this: {shown:#}");
+    node.ok(&["rm", &named]);
     let inspected = node.json(&["inspectp", &pod.id]);
+    let (task, shim) = (&inspected["info"]["pid"], &inspected["info"]["shimPid"]);
+    assert!(task.as_u64() > Some(0) && shim.as_u64() > Some(0), "{inspected:#}");
     assert_eq!(inspected["status"]["metadata"]["name"], "walk", "{inspected:#}");
 
     node.ok(&["stop", "--timeout", "0", &container]);
