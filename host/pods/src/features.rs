@@ -1,9 +1,9 @@
-use std::path::Path;
+use std::{path::Path, process::Stdio};
 
 use serde::Deserialize;
-use tokio::process::Command;
+use tokio::{io::AsyncWriteExt as _, process::Command};
 use wharf_error::{Error, Kind, Result, ResultExt as _};
-use wharf_shim_api::Features;
+use wharf_shim_api::{Features, OtherShim, parse_info};
 
 use crate::{Handler, Pods, PodsConfig, inner::Inner, shim};
 
@@ -77,7 +77,15 @@ impl Inner {
         cell.get_or_try_init(|| async {
             let features = match handler {
                 Handler::Native => self.native_features().await?,
-                Handler::Oci { path, .. } => oci_features(&self.config, path).await,
+                Handler::Oci { path, .. } => others_features(path, of_oci(&self.config, path).await),
+                // What it runs does the mounts.
+                Handler::Shim { binary: Some(binary), .. } => {
+                    others_features(binary, of_oci(&self.config, binary).await)
+                }
+                Handler::Shim { binary: None, path, config } => {
+                    let shim = OtherShim { path: path.clone(), config: config.clone(), ..OtherShim::default() };
+                    others_features(path, of_shim(&self.config, &shim).await)
+                }
             };
             for reason in &features.reasons {
                 tracing::warn!(handler = name, reason, "this node lacks something");
@@ -95,34 +103,51 @@ impl Inner {
     }
 }
 
-/// What the program says of itself. Pods with user namespaces it does not get from us: their roots are made for the native
+/// What a program says of itself. Pods with user namespaces it does not get from us: their roots are made for the native
 /// handler.
-async fn oci_features(config: &PodsConfig, path: &Path) -> Features {
+fn others_features(path: &Path, said: Result<OciFeatures>) -> Features {
+    let missing = match said {
+        Ok(said) if said.mount_options.iter().any(|option| option == "rro") => None,
+        Ok(_) => Some(format!("recursive read-only mounts: {} does not know them", path.display())),
+        Err(error) => Some(format!("recursive read-only mounts: {error}")),
+    };
+    let recursive_read_only_mounts = missing.is_none();
     let own = "user namespaces: only the native runtime handler has them".to_owned();
-    match ask(config, path).await {
-        Ok(said) => {
-            let readonly = said.mount_options.iter().any(|option| option == "rro");
-            let missing = format!("recursive read-only mounts: {} does not know them", path.display());
-            let reasons = std::iter::once(own).chain((!readonly).then_some(missing)).collect();
-            Features { user_namespaces: false, recursive_read_only_mounts: readonly, reasons }
-        }
-        Err(error) => Features {
-            user_namespaces: false,
-            recursive_read_only_mounts: false,
-            reasons: vec![own, format!("recursive read-only mounts: {error}")],
-        },
-    }
+    let reasons = std::iter::once(own).chain(missing).collect();
+    Features { user_namespaces: false, recursive_read_only_mounts, reasons }
 }
 
-async fn ask(config: &PodsConfig, path: &Path) -> Result<OciFeatures> {
-    let what = || format!("{} features", path.display());
-    let output = Command::new(path).arg("features").kill_on_drop(true).output();
-    let output = tokio::time::timeout(config.shim_deadline, output).await;
-    let output = output.map_err(|_| Error::new(Kind::DeadlineExceeded, format!("{}: no answer in time", what())))?;
-    let output = output.step(what)?;
+async fn of_oci(config: &PodsConfig, path: &Path) -> Result<OciFeatures> {
+    let printed = ask(config, path, "features", &[]).await?;
+    serde_json::from_slice(&printed).step(|| format!("{} features", path.display()))
+}
+
+/// Shims of containerd 2 can be asked.
+async fn of_shim(config: &PodsConfig, shim: &OtherShim) -> Result<OciFeatures> {
+    let printed = ask(config, &shim.path, "-info", &shim.encoded_options()?).await?;
+    parse_info(&printed).step(|| format!("{} -info", shim.path.display()))
+}
+
+async fn ask(config: &PodsConfig, path: &Path, what: &str, input: &[u8]) -> Result<Vec<u8>> {
+    let step = || format!("{} {what}", path.display());
+    let answer = async {
+        let mut command = Command::new(path);
+        command.arg(what).kill_on_drop(true).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // One that does not read it may have answered all the same.
+            let _ = stdin.write_all(input).await;
+        }
+        child.wait_with_output().await
+    };
+    let output = tokio::time::timeout(config.shim_deadline, answer).await;
+    let output = output.map_err(|_| Error::new(Kind::DeadlineExceeded, format!("{}: no answer in time", step())))?;
+    let output = output.step(step)?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        return Err(Error::internal(format!("{}: {said} ({})", what(), output.status)));
+        let said = String::from_utf8_lossy(&output.stderr);
+        // What may follow is how it is used.
+        let said = said.trim().lines().next().unwrap_or_default();
+        return Err(Error::internal(format!("{}: {said} ({})", step(), output.status)));
     }
-    serde_json::from_slice(&output.stdout).step(what)
+    Ok(output.stdout)
 }

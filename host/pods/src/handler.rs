@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use wharf_error::{Error, Result};
-use wharf_shim_api::OciRuntime;
+use wharf_shim_api::{OciRuntime, OtherShim};
 
 use crate::{inner::Inner, pod::Pod};
 
@@ -18,6 +18,16 @@ pub enum Handler {
         path: PathBuf,
         /// Options before the verb.
         options: Vec<String>,
+    },
+    /// Another shim of the protocol, driven by the pods' own: pods, streams and logs are the same, containers are that
+    /// shim's.
+    Shim {
+        /// The program.
+        path: PathBuf,
+        /// For one of runc's kind: the OCI runtime that it runs, if not the one it finds.
+        binary: Option<PathBuf>,
+        /// For any other: the file that configures it.
+        config: Option<PathBuf>,
     },
 }
 
@@ -38,15 +48,19 @@ impl Inner {
         })
     }
 
-    /// The command line that makes a pod's containers, if it is not the shim itself. Its state is the pod's, and goes with it.
-    pub(crate) fn oci_runtime(&self, pod: &Pod) -> Result<Option<OciRuntime>> {
+    /// Who makes a pod's containers, if it is not the shim itself: a command line or another shim. Its state is the pod's, and
+    /// goes with it.
+    pub(crate) fn makers(&self, pod: &Pod) -> Result<(Option<OciRuntime>, Option<OtherShim>)> {
+        let root = self.pod_dir(&pod.id).join("oci");
         Ok(match self.handler(&pod.runtime_handler)? {
-            Handler::Native => None,
-            Handler::Oci { path, options } => Some(OciRuntime {
-                path: path.clone(),
-                options: options.clone(),
-                root: self.pod_dir(&pod.id).join("oci"),
-            }),
+            Handler::Native => (None, None),
+            Handler::Oci { path, options } => {
+                (Some(OciRuntime { path: path.clone(), options: options.clone(), root }), None)
+            }
+            Handler::Shim { path, binary, config } => {
+                let (binary, config) = (binary.clone(), config.clone());
+                (None, Some(OtherShim { path: path.clone(), binary, config, root }))
+            }
         })
     }
 }

@@ -16,6 +16,7 @@ mod create;
 mod device_filter;
 mod exec;
 mod hooks;
+mod mount_namespace;
 mod namespaces;
 mod net_devices;
 mod own_program;
@@ -43,6 +44,7 @@ pub use self::{
     device_filter::attach_device_filter,
     exec::ExecRequest,
     hooks::run_poststop,
+    mount_namespace::MountNamespace,
     namespaces::{PodNamespaces, PodNamespacesRequest, create_pod_namespaces, open_namespace, pin_netns, unpin_netns},
     own_program::read_only_program,
     private_mounts::PrivateMounts,

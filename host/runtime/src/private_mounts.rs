@@ -34,6 +34,11 @@ impl PrivateMounts {
     pub fn enter(&self) -> io::Result<()> {
         sys::leave_namespaces(libc::CLONE_NEWNS)?;
         sys::mount_legacy(c"", c"/", c"", libc::MS_REC | libc::MS_SLAVE, c"")?;
+        self.attach()
+    }
+
+    /// Attaches them in the mount namespace that this thread is in. System calls alone.
+    pub(crate) fn attach(&self) -> io::Result<()> {
         for (mount, at) in &self.mounts {
             sys::attach_at(mount.as_raw_fd(), at)?;
         }

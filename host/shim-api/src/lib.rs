@@ -12,8 +12,10 @@ mod connect;
 mod event;
 mod exit;
 mod features;
+mod info;
 mod network_task;
 mod options;
+mod other_shim;
 mod percent;
 mod protocol;
 mod request;
@@ -27,11 +29,13 @@ pub use self::{
     event::{TaskEvent, timestamp, timestamp_nanos},
     exit::{EXIT_FILE, ExitRecord},
     features::Features,
+    info::{encode_info, parse_info},
     network_task::NETWORK_TASK,
     options::{
         CREATE_OPTIONS_TYPE_URL, CreateOptions, IdRange, ImageMount, LayerMount, Namespace, OciRuntime,
         SANDBOX_OPTIONS_TYPE_URL, SandboxOptions, UserMappings,
     },
+    other_shim::{Bootstrap, OtherShim, OtherTasks},
     protocol::{events, sandbox, task, ttrpc},
     request::{REQUEST_ID_KEY, call, request_id},
     status::{from_status, to_status},

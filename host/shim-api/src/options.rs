@@ -2,6 +2,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::OtherShim;
+
 /// The type URL of [`SandboxOptions`] in `CreateSandboxRequest.options`.
 pub const SANDBOX_OPTIONS_TYPE_URL: &str = "wharf.shim.v1/SandboxOptions";
 
@@ -93,6 +95,8 @@ pub struct CreateOptions {
     pub idmapped_root: bool,
     /// Make the container by this command line instead of ourselves.
     pub oci: Option<OciRuntime>,
+    /// Have another shim make it instead.
+    pub other: Option<OtherShim>,
     /// Do not add the groups that the image's `/etc/group` gives the user (CRI's policy `Strict`).
     pub strict_groups: bool,
     /// Folders that the root has, made where they are missing: the volumes that the image declares.

@@ -17,6 +17,8 @@ use crate::{
     process::Process,
 };
 
+const SIGKILL: i32 = 9;
+
 /// A container of the pod, from `Create` to `Delete`.
 pub struct Container {
     pub id: String,
@@ -68,6 +70,12 @@ impl Container {
             paused: AtomicBool::new(false),
             execs: Mutex::default(),
         }
+    }
+
+    /// Kills all of it. Blocks.
+    pub fn end(&self) -> Result<()> {
+        self.runtime.end();
+        self.cgroup.kill(SIGKILL)
     }
 
     pub fn paused(&self) -> bool {

@@ -20,7 +20,7 @@ use wharf_shim_api::{ExitRecord, task::DeleteResponse, timestamp};
 
 use crate::{
     args::{Args, NAME},
-    engine::remove_oci,
+    engine::{delete_by_program, end_other, inner_bundle, remove_oci},
     logs::now_nanos,
     record::{ContainerRecord, Record},
     start::{lock, socket_of},
@@ -56,10 +56,14 @@ pub fn clean_locked(bundle: &Path, id: &str) -> Result<()> {
     let mut done = end_shim(bundle, id);
     point!("shim.clean.shim");
     let record = Record::read(bundle)?;
+    if let Some(other) = &record.other {
+        done = done.and(end_other(other, id));
+    }
+    let namespace = record.other.as_ref().map_or("", |other| other.namespace.as_str());
     if !record.containers.is_empty() || record.cgroup_parent.is_some() {
         let hierarchies = Hierarchies::detect()?;
         for (id, container) in &record.containers {
-            done = done.and(end_container(&hierarchies, id, container));
+            done = done.and(end_container(&hierarchies, id, namespace, container));
         }
         if let Some(parent) = &record.cgroup_parent {
             done = done.and(end_cgroup(&hierarchies, parent));
@@ -96,9 +100,12 @@ fn end_shim(bundle: &Path, id: &str) -> Result<()> {
     }
 }
 
-fn end_container(hierarchies: &Hierarchies, id: &str, container: &ContainerRecord) -> Result<()> {
+fn end_container(hierarchies: &Hierarchies, id: &str, namespace: &str, container: &ContainerRecord) -> Result<()> {
     if let Some(runtime) = &container.oci {
         remove_oci(runtime, &container.bundle, id)?;
+    }
+    if let Some(program) = &container.other {
+        delete_by_program(program, id, namespace, &inner_bundle(&container.bundle))?;
     }
     end_cgroup(hierarchies, &container.cgroup)?;
     // Without its specification nobody knows what was to be run at its end.

@@ -9,6 +9,7 @@ use wharf_shim_api::{ExitRecord, TaskEvent, events::TaskExit, timestamp};
 
 use crate::{
     container::Container,
+    engine::Ending,
     io::{self, Attached},
     logs::now_nanos,
     operation::blocking,
@@ -24,10 +25,22 @@ const LAST_OUTPUT: Duration = Duration::from_secs(1);
 /// The code of an end that could not be seen.
 const LOST: i32 = 255;
 
-/// Watches a child from now on. To be called while the reaper is busy, so that nobody else reaps it.
+/// Watches a process from now on. To be called while the reaper is busy, so that nobody else reaps a child.
 ///
 /// A child that cannot be watched counts as ended; the caller kills it.
-pub fn watch(shim: &Arc<Shim>, container: &Arc<Container>, process: &Arc<Process>, pidfd: OwnedFd) -> Result<()> {
+pub fn watch(shim: &Arc<Shim>, container: &Arc<Container>, process: &Arc<Process>, ending: Ending) -> Result<()> {
+    let pidfd = match ending {
+        Ending::Child(pidfd) => pidfd,
+        Ending::Told(told) => {
+            let (shim, container, process) = (shim.clone(), container.clone(), process.clone());
+            tokio::spawn(async move {
+                let exit = Exit { code: told.wait().await, at_nanos: now_nanos() };
+                other_ended(&shim, &container, &process).await;
+                report(&shim, &container, &process, exit).await;
+            });
+            return Ok(());
+        }
+    };
     shim.reaper.expect(process.pid());
     let pidfd = match io::watch(pidfd, Interest::READABLE) {
         Ok(pidfd) => pidfd,
@@ -60,6 +73,17 @@ async fn ended(shim: &Shim, process: &Process, pidfd: AsyncFd<OwnedFd>) -> i32 {
             }
         }
     }
+}
+
+/// Another shim may have died instead of its container, and it may still have output in its hands.
+async fn other_ended(shim: &Shim, container: &Arc<Container>, process: &Process) {
+    if process.exec_id.is_empty() {
+        let cgroup = container.cgroup.clone();
+        if let Err(error) = blocking(move || cgroup.kill(SIGKILL)).await {
+            tracing::error!(container = container.id, %error, "processes of an ended container may be left");
+        }
+    }
+    shim.logs.drain_to_end(process.owner).await;
 }
 
 async fn report(shim: &Arc<Shim>, container: &Arc<Container>, process: &Arc<Process>, exit: Exit) {

@@ -10,7 +10,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 use wharf_crash_points::point;
 use wharf_error::{Kind, Result, ResultExt as _};
-use wharf_shim_api::OciRuntime;
+use wharf_shim_api::{OciRuntime, OtherShim};
+
+use crate::engine::OtherRecord;
 
 /// The record's name in the pod's bundle.
 const FILE: &str = "shim.json";
@@ -23,6 +25,8 @@ pub struct Record {
     pub netns: Option<PathBuf>,
     /// The pod's cgroup, when we made it.
     pub cgroup_parent: Option<String>,
+    /// The shim that works for us.
+    pub other: Option<OtherRecord>,
     /// The containers by id.
     pub containers: BTreeMap<String, ContainerRecord>,
 }
@@ -34,6 +38,8 @@ pub struct ContainerRecord {
     pub cgroup: String,
     /// The command line that made it.
     pub oci: Option<OciRuntime>,
+    /// The shim that made it.
+    pub other: Option<OtherShim>,
 }
 
 /// The record of a running shim.
@@ -98,7 +104,7 @@ mod tests {
         let bundle = tempfile::tempdir().unwrap();
         assert_eq!(Record::read(bundle.path()).unwrap(), Record::default());
         let file = RecordFile::new(bundle.path());
-        let container = ContainerRecord { bundle: "/b".into(), cgroup: "/c".into(), oci: None };
+        let container = ContainerRecord { bundle: "/b".into(), cgroup: "/c".into(), ..ContainerRecord::default() };
         file.update(|record| drop(record.containers.insert("web".into(), container))).unwrap();
         assert_eq!(Record::read(bundle.path()).unwrap(), file.get());
         assert_eq!(fs::read_dir(bundle.path()).unwrap().count(), 1);

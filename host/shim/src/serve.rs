@@ -15,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use wharf_error::{Error, Result, ResultExt as _};
 use wharf_shim_api::{
     create_streams,
+    events::create_events,
     sandbox::create_sandbox,
     task::create_task,
     ttrpc::asynchronous::{Server, transport::Listener},
@@ -22,6 +23,7 @@ use wharf_shim_api::{
 
 use crate::{
     args::Args,
+    engine::OthersEvents,
     logging, memory,
     sandbox::SandboxService,
     shim::Shim,
@@ -86,6 +88,7 @@ async fn run(args: &Args, listener: UnixListener) -> Result<()> {
         .register_service(create_task(Arc::new(TaskService(shim.clone()))))
         .register_service(create_sandbox(Arc::new(SandboxService(shim.clone()))))
         .register_service(create_streams(Arc::new(StreamsService(shim.clone()))))
+        .register_service(create_events(Arc::new(OthersEvents)))
         .add_listener(listener);
     server.start().await.step(|| "serve".into())?;
     tracing::info!(id = shim.id, namespace = shim.namespace, pid = std::process::id(), "serving");

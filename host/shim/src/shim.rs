@@ -1,5 +1,6 @@
 use std::{
     collections::HashMap,
+    path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -9,16 +10,27 @@ use std::{
 use tokio::sync::{Notify, watch};
 use wharf_cgroups::Hierarchies;
 use wharf_error::{Error, Result};
+use wharf_shim_api::OtherShim;
 
 use crate::{
-    args::Args, container::Container, events::Publisher, logs::Logs, reaper::Reaper, record::RecordFile,
+    args::Args,
+    container::Container,
+    engine::{OtherRecord, Server, Start, end_other, other_folder},
+    events::Publisher,
+    logs::Logs,
+    reaper::Reaper,
+    record::RecordFile,
     sandbox::Sandbox,
+    start::socket_of,
 };
 
 /// Everything that one shim knows.
 pub struct Shim {
     pub namespace: String,
     pub id: String,
+    bundle: PathBuf,
+    /// The daemon's socket.
+    address: String,
     pub events: Publisher,
     pub logs: Arc<Logs>,
     pub reaper: Arc<Reaper>,
@@ -32,6 +44,8 @@ pub struct Shim {
     sandbox: Mutex<Option<Arc<Sandbox>>>,
     containers: Mutex<HashMap<String, Slot>>,
     hierarchies: OnceLock<Hierarchies>,
+    /// The one that works for us, once there is need of it.
+    other: Mutex<Option<Arc<Server>>>,
     owners: AtomicU64,
 }
 
@@ -55,6 +69,8 @@ impl Shim {
         Self {
             namespace: args.namespace.clone(),
             id: args.id.clone(),
+            bundle: args.bundle.clone(),
+            address: args.address.clone(),
             events: Publisher::start(&args.namespace, &args.events_address()),
             logs: Arc::default(),
             reaper: Arc::default(),
@@ -65,6 +81,7 @@ impl Shim {
             sandbox: Mutex::default(),
             containers: Mutex::default(),
             hierarchies: OnceLock::new(),
+            other: Mutex::default(),
             owners: AtomicU64::new(1),
         }
     }
@@ -146,6 +163,48 @@ impl Shim {
         }
         let found = Hierarchies::detect()?;
         Ok(self.hierarchies.get_or_init(|| found))
+    }
+
+    /// The shim that works for us, started at the first need of it or after it has died. Blocks.
+    pub fn other(&self, program: &OtherShim, annotations: Option<&HashMap<String, String>>) -> Result<Arc<Server>> {
+        let mut other = self.other.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(there) = other.as_ref().filter(|there| there.program() == program && !there.has_ended()) {
+            return Ok(there.clone());
+        }
+        let bundle = other_folder(&self.bundle);
+        let record = OtherRecord { bundle, namespace: self.namespace.clone(), ..OtherRecord::default() };
+        self.record.update(|all| all.other = Some(record.clone()))?;
+        let started = Server::start(&Start {
+            program,
+            id: &self.id,
+            namespace: &self.namespace,
+            address: &self.address,
+            events: &socket_of(&self.bundle),
+            bundle: &self.bundle,
+            annotations,
+        });
+        let server = match started {
+            Ok(server) => Arc::new(server),
+            Err(error) => {
+                if let Err(left) = end_other(&record, &self.id) {
+                    tracing::error!(error = %left, "something of another shim is left");
+                }
+                return Err(error);
+            }
+        };
+        self.record.update(|all| all.other = Some(server.record().clone()))?;
+        *other = Some(server.clone());
+        Ok(server)
+    }
+
+    /// Ends the one that works for us, if there is one. Blocks.
+    pub fn end_other(&self) -> Result<()> {
+        let mut other = self.other.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(server) = other.as_ref() {
+            server.shut_down()?;
+        }
+        *other = None;
+        self.record.update(|all| all.other = None)
     }
 
     /// A number for the log sources of a new process.

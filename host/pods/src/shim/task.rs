@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::{LinuxResources, Process};
 use wharf_error::{Error, Result, ResultExt as _};
 use wharf_shim_api::{
-    CREATE_OPTIONS_TYPE_URL, CreateOptions, ImageMount, OciRuntime, Stdio,
+    CREATE_OPTIONS_TYPE_URL, CreateOptions, ImageMount, OciRuntime, OtherShim, Stdio,
     task::{
         CloseIORequest, CreateTaskRequest, DeleteRequest, ExecProcessRequest, KillRequest, Mount, ResizePtyRequest,
         StartRequest, StateRequest, Status, UpdateTaskRequest, WaitRequest,
@@ -34,6 +34,7 @@ pub(crate) struct NewTask<'a> {
     pub(crate) folders: &'a [PathBuf],
     /// Who makes it, if not the shim itself.
     pub(crate) oci: Option<OciRuntime>,
+    pub(crate) other: Option<OtherShim>,
     pub(crate) terminal: bool,
     pub(crate) stdin: Stdio,
     pub(crate) stdout: Stdio,
@@ -83,6 +84,7 @@ impl Shim {
             image_mounts: new.image_mounts.clone(),
             folders: new.folders.to_vec(),
             oci: new.oci.clone(),
+            other: new.other.clone(),
         };
         let mount = |mount: &wharf_snapshots::Mount| Mount {
             type_: mount.type_.clone(),

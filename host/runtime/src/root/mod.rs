@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use wharf_error::Result;
+use wharf_error::{Result, ResultExt as _};
 
 pub use self::assemble::{assemble_idmapped_root, assemble_root};
 pub(crate) use self::idmap::idmap_tree;
@@ -71,6 +71,12 @@ impl Root {
     /// file, is an error.
     pub fn read(&self, path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
         read_inside(self.as_fd(), path, limit)
+    }
+
+    /// The same mount once more.
+    pub fn try_clone(&self) -> Result<Self> {
+        let mount = self.mount.try_clone().step(|| "duplicate a root".into())?;
+        Ok(Self { mount })
     }
 
     /// Makes a directory inside and those above it, where they are missing; symlinks are resolved within the root.

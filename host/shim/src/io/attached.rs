@@ -9,7 +9,10 @@ use tokio::task::JoinHandle;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use super::pump;
-use crate::logs::{Format, Logs, Sink, Stream};
+use crate::{
+    engine::Console,
+    logs::{Format, Logs, Sink, Stream},
+};
 
 /// What the shim holds of a process's streams, until the process is deleted.
 #[derive(Default)]
@@ -24,7 +27,7 @@ pub struct Attached {
     pub(super) readers: Vec<OwnedFd>,
     /// Where a terminal's output will go.
     pub(super) terminal_output: Output,
-    master: Option<OwnedFd>,
+    console: Option<Console>,
     to_terminal: Option<JoinHandle<()>>,
     from_terminal: Option<JoinHandle<()>>,
 }
@@ -48,22 +51,27 @@ pub enum Output {
 // === impl Attached ===
 
 impl Attached {
-    /// Connects the terminal's master. To be called inside the runtime.
-    pub fn connect_terminal(&mut self, master: OwnedFd, owner: u64, logs: &Logs) -> Result<()> {
-        let dup = || master.try_clone().step(|| "terminal".into());
+    /// Connects our side of the terminal. To be called inside the runtime.
+    pub fn connect_terminal(&mut self, console: Console, owner: u64, logs: &Logs) -> Result<()> {
+        let (output, input) = match &console {
+            Console::Master(master) => (master, master),
+            Console::Streams(ends) => (&ends.output, &ends.input),
+        };
+        let output = output.try_clone().step(|| "terminal".into())?;
+        let input = || input.try_clone().step(|| "terminal".into());
         match std::mem::take(&mut self.terminal_output) {
-            Output::Nowhere => logs.add(owner, dup()?, None, &Format::Raw { stream: Stream::Stdout })?,
-            Output::Log(sink, format) => logs.add(owner, dup()?, Some(sink), &format)?,
-            Output::Fifo(fifo) => self.from_terminal = Some(pump::spawn(dup()?, fifo)?),
+            Output::Nowhere => logs.add(owner, output, None, &Format::Raw { stream: Stream::Stdout })?,
+            Output::Log(sink, format) => logs.add(owner, output, Some(sink), &format)?,
+            Output::Fifo(fifo) => self.from_terminal = Some(pump::spawn(output, fifo)?),
         }
         if let Some(stdin) = &self.stdin {
             let stdin = stdin.try_clone().step(|| "terminal".into())?;
-            self.to_terminal = Some(pump::spawn(stdin, dup()?)?);
+            self.to_terminal = Some(pump::spawn(stdin, input()?)?);
         }
         if let Some(feed) = &mut self.feed {
-            feed.to = Some(dup()?);
+            feed.to = Some(input()?);
         }
-        self.master = Some(master);
+        self.console = Some(console);
         Ok(())
     }
 
@@ -76,7 +84,7 @@ impl Attached {
 
     /// An attached client that wrote has gone: the end of input where it was to be the only one. A terminal has none.
     pub fn client_left(&mut self) {
-        if self.master.is_none() && self.feed.as_ref().is_some_and(|feed| feed.once) {
+        if self.console.is_none() && self.feed.as_ref().is_some_and(|feed| feed.once) {
             self.feed = None;
         }
     }
@@ -89,7 +97,7 @@ impl Attached {
     /// The caller writes no more: the process reads the end once the other writers have closed.
     pub fn close_stdin(&mut self) {
         self.stdin = None;
-        if self.master.is_none() {
+        if self.console.is_none() {
             self.feed = None;
         }
         // A terminal has no end of input of its own.
@@ -100,7 +108,7 @@ impl Attached {
 
     /// `FailedPrecondition` for a process without a terminal.
     pub fn resize(&self, width: u16, height: u16) -> Result<()> {
-        let Some(master) = &self.master else {
+        let Some(Console::Master(master)) = &self.console else {
             return Err(Error::new(Kind::FailedPrecondition, "resize: the process has no terminal"));
         };
         let size = Winsize { ws_row: height, ws_col: width, ws_xpixel: 0, ws_ypixel: 0 };

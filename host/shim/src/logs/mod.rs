@@ -37,6 +37,9 @@ pub use self::{
 /// How long an exit waits for what the process wrote last. A disk that takes longer gets it later.
 const DRAIN: Duration = Duration::from_secs(1);
 
+/// Between two looks at whether all is there.
+const DRAIN_PAUSE: Duration = Duration::from_millis(5);
+
 /// The thread's stack: its frames are small, its buffers on the heap.
 const STACK: usize = 128 * 1024;
 
@@ -67,7 +70,8 @@ enum Command {
     /// Read what is there from all sources of the owner, then answer.
     Drain {
         owner: u64,
-        done: oneshot::Sender<()>,
+        /// How many of them are still open.
+        done: oneshot::Sender<usize>,
     },
     /// The same, and close them.
     Remove {
@@ -129,6 +133,20 @@ impl Logs {
             && tokio::time::timeout(DRAIN, drained).await.is_err()
         {
             tracing::warn!("the log's disk is slow: an exit is reported before the last lines are written");
+        }
+    }
+
+    /// Waits until all that the owner's sources will ever bring is in its file, a second at most: for writers that are not
+    /// the process itself.
+    pub async fn drain_to_end(&self, owner: u64) {
+        let deadline = tokio::time::Instant::now() + DRAIN;
+        while self.has(owner) && tokio::time::Instant::now() < deadline {
+            let (done, drained) = oneshot::channel();
+            let asked = self.send(owner, Command::Drain { owner, done });
+            if asked.is_err() || !matches!(tokio::time::timeout(DRAIN, drained).await, Ok(Ok(1..))) {
+                return;
+            }
+            tokio::time::sleep(DRAIN_PAUSE).await;
         }
     }
 

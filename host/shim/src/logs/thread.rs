@@ -100,7 +100,7 @@ impl Writer {
                 Command::Drain { owner, done } => {
                     self.drain(owner);
                     // Who asked may have given up.
-                    let _ = done.send(());
+                    let _ = done.send(self.of(owner).len());
                 }
                 Command::Remove { owner } => {
                     self.drain(owner);

@@ -43,6 +43,7 @@ pub async fn take_down(shim: &Arc<Shim>) -> Result<()> {
     }
     let last = shim.clone();
     blocking(move || {
+        last.end_other()?;
         let record = last.record.get();
         point!("shim.shutdown.containers");
         if let Some(netns) = &record.netns {

@@ -10,8 +10,6 @@ use crate::{logs::now_nanos, operation::blocking, shim::Shim};
 /// How long killed containers may take to end when the caller does not say.
 const DEFAULT_END: Duration = Duration::from_secs(10);
 
-const SIGKILL: i32 = 9;
-
 /// Kills all containers and waits for their ends. A pod that has stopped is success.
 pub async fn stop(shim: Arc<Shim>, request: StopSandboxRequest) -> Result<StopSandboxResponse> {
     let _life = shim.life.lock().await;
@@ -31,8 +29,8 @@ async fn kill_all(shim: &Shim, end: Duration) -> Result<()> {
     let containers = shim.containers();
     for container in &containers {
         if container.init.exit().is_none() {
-            let cgroup = container.cgroup.clone();
-            blocking(move || cgroup.kill(SIGKILL)).await?;
+            let container = container.clone();
+            blocking(move || container.end()).await?;
         }
     }
     let all = async {

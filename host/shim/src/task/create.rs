@@ -1,5 +1,4 @@
 use std::{
-    os::fd::OwnedFd,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -22,7 +21,7 @@ use wharf_shim_api::{
 use super::remove_container;
 use crate::{
     container::{Container, Parts, join},
-    engine::{Engine, NewOci, OciContainer},
+    engine::{Console, Ending, Engine, New, OciContainer, OtherContainer},
     exit,
     image_mounts::assemble_all,
     io,
@@ -56,12 +55,13 @@ pub async fn create(shim: Arc<Shim>, request: CreateTaskRequest) -> Result<Creat
     })
     .await?;
     point!("shim.create.made");
-    let Made { parts, mut attached, master, pidfd, oom } = made;
+    let Made { parts, mut attached, console, ending, oom } = made;
     let container = Arc::new(Container::new(parts));
     let pid = container.runtime.pid();
     container.init.set_pid(pid);
-    let watched = exit::watch(&shim, &container, &container.init, pidfd);
-    let connected = master.map_or(Ok(()), |master| attached.connect_terminal(master, container.init.owner, &shim.logs));
+    let watched = exit::watch(&shim, &container, &container.init, ending);
+    let owner = container.init.owner;
+    let connected = console.map_or(Ok(()), |console| attached.connect_terminal(console, owner, &shim.logs));
     *container.init.attached() = Some(attached);
     if let Some(oom) = oom {
         oom::spawn(&shim, &container, oom);
@@ -81,8 +81,8 @@ struct Made {
     parts: Parts,
     attached: io::Attached,
     /// Of a terminal.
-    master: Option<OwnedFd>,
-    pidfd: OwnedFd,
+    console: Option<Console>,
+    ending: Ending,
     oom: Option<OomWatch>,
 }
 
@@ -106,7 +106,12 @@ fn make(shim: &Shim, request: CreateTaskRequest, namespaces: &PodNamespaces) -> 
     }
     // One that was made, undone and is made again has not ended: how its first life did is nobody's news.
     ExitRecord::forget(&bundle)?;
-    let record = ContainerRecord { bundle: bundle.clone(), cgroup: path.clone(), oci: options.oci.clone() };
+    let record = ContainerRecord {
+        bundle: bundle.clone(),
+        cgroup: path.clone(),
+        oci: options.oci.clone(),
+        other: options.other.clone(),
+    };
     shim.record.update(|all| drop(all.containers.insert(request.id.clone(), record)))?;
     // From here on a failure has something to take away.
     point!("shim.create.recorded");
@@ -156,23 +161,28 @@ fn in_cgroup(
     let (files, attached) = io::open(&stdio, owner, &shim.logs, size)?;
     forget_volatile(root)?;
     let merge_image_groups = !options.strict_groups;
-    let (runtime, master, pidfd) = if let Some(runtime) = options.oci.clone() {
-        let root = assemble_root(root)?;
+    let for_others = |stdio| -> Result<New<'_>> {
+        let assembled = assemble_root(root)?;
         point!("shim.create.root");
-        let new = NewOci {
-            runtime,
+        Ok(New {
             id: &request.id,
             bundle,
             spec,
-            root,
+            root: assembled,
             sources: assemble_all(options, None)?,
             namespaces,
             merge_image_groups,
             folders: &options.folders,
-            stdio: files,
-        };
-        let (container, master, pidfd) = OciContainer::create(new)?;
-        (Engine::Oci(container), master, pidfd)
+            stdio,
+        })
+    };
+    let (runtime, console, ending) = if let Some(runtime) = options.oci.clone() {
+        let (container, master, pidfd) = OciContainer::create(runtime, for_others(files)?)?;
+        (Engine::Oci(container), master.map(Console::Master), Ending::Child(pidfd))
+    } else if let Some(program) = &options.other {
+        let server = shim.other(program, spec.annotations().as_ref())?;
+        let (container, ends, told) = OtherContainer::create(server, for_others(files)?)?;
+        (Engine::Other(container), ends.map(Console::Streams), Ending::Told(told))
     } else {
         let user = user_namespace(spec, namespaces)?;
         let assembled = match &user {
@@ -199,7 +209,7 @@ fn in_cgroup(
         }
         let pidfd = runtime.pidfd().try_clone_to_owned().step(|| "keep its pidfd".into())?;
         let master = runtime.take_terminal();
-        (Engine::Native(runtime), master, pidfd)
+        (Engine::Native(runtime), master.map(Console::Master), Ending::Child(pidfd))
     };
     let parts = Parts {
         id: request.id.clone(),
@@ -209,7 +219,7 @@ fn in_cgroup(
         init: Arc::new(Process::new("", stdio, owner)),
         runtime,
     };
-    Ok(Made { parts, attached, master, pidfd, oom })
+    Ok(Made { parts, attached, console, ending, oom })
 }
 
 pub fn read_spec(bundle: &Path) -> Result<Spec> {

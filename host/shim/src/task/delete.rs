@@ -1,4 +1,7 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
@@ -23,8 +26,6 @@ const END: Duration = Duration::from_secs(10);
 /// How long its cgroup may take to be empty then.
 const EMPTY: Duration = Duration::from_secs(10);
 
-const SIGKILL: i32 = 9;
-
 /// Forgets a container or an exec that has ended, or was never started, and returns how it ended.
 pub async fn delete(shim: Arc<Shim>, request: DeleteRequest) -> Result<DeleteResponse> {
     let container = shim.container(&request.id)?;
@@ -32,7 +33,7 @@ pub async fn delete(shim: Arc<Shim>, request: DeleteRequest) -> Result<DeleteRes
         let exit = init(&shim, &container).await?;
         (container.init.clone(), exit)
     } else {
-        exec(&shim, &container, &request.exec_id)?
+        exec(&shim, &container, &request.exec_id).await?
     };
     Ok(DeleteResponse {
         pid: process.pid().unsigned_abs(),
@@ -60,8 +61,8 @@ async fn init(shim: &Arc<Shim>, container: &Arc<Container>) -> Result<Exit> {
 async fn take_away(shim: &Arc<Shim>, container: &Arc<Container>) -> Result<Exit> {
     let what = || format!("container {}: delete", container.id);
     // Whatever the first process left behind, and the first process itself when it never started.
-    let cgroup = container.cgroup.clone();
-    blocking(move || cgroup.kill(SIGKILL)).await.step(what)?;
+    let ended = container.clone();
+    blocking(move || ended.end()).await.step(what)?;
     let exit = match tokio::time::timeout(END, container.init.wait()).await {
         Ok(exit) => exit.step(what)?,
         Err(_) => {
@@ -96,8 +97,9 @@ async fn take_away(shim: &Arc<Shim>, container: &Arc<Container>) -> Result<Exit>
     Ok(exit)
 }
 
-fn exec(shim: &Shim, container: &Container, exec_id: &str) -> Result<(Arc<Process>, Exit)> {
-    let process = container.exec(exec_id)?.process.clone();
+async fn exec(shim: &Shim, container: &Container, exec_id: &str) -> Result<(Arc<Process>, Exit)> {
+    let exec = container.exec(exec_id)?;
+    let process = exec.process.clone();
     let exit = match process.stage() {
         Stage::Exited(exit) => exit,
         Stage::Created => Exit { code: 0, at_nanos: now_nanos() },
@@ -106,6 +108,12 @@ fn exec(shim: &Shim, container: &Container, exec_id: &str) -> Result<(Arc<Proces
             return Err(Error::new(Kind::FailedPrecondition, what));
         }
     };
+    let executed = exec.runtime.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    if let Some(executed) = executed {
+        blocking(move || executed.forget())
+            .await
+            .step(|| format!("container {}: delete exec {exec_id}", container.id))?;
+    }
     container.execs().remove(exec_id);
     shim.logs.remove(process.owner);
     process.attached().take();

@@ -14,8 +14,7 @@ pub async fn kill(shim: Arc<Shim>, request: KillRequest) -> Result<Empty> {
     let signal = signal.ok_or_else(|| Error::invalid(format!("kill: no signal {}", request.signal)))?;
     let id = request.id.clone();
     let sent = if request.all && request.exec_id.is_empty() {
-        let cgroup = container.cgroup.clone();
-        blocking(move || cgroup.kill(signal)).await
+        blocking(move || container.runtime.kill_all(signal).unwrap_or_else(|| container.cgroup.kill(signal))).await
     } else if request.exec_id.is_empty() {
         init(container, signal).await
     } else {

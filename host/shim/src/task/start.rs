@@ -62,7 +62,7 @@ async fn start_exec(shim: &Arc<Shim>, container: &Arc<Container>, exec: &Arc<Exe
     };
     let exec_id = process.exec_id.clone();
     let (inside, streams, owner, logs) = (container.clone(), process.stdio.clone(), process.owner, shim.logs.clone());
-    let (runtime, attached, pidfd) = blocking(move || {
+    let (runtime, attached, ending) = blocking(move || {
         let size = spec.console_size().and_then(|size| {
             let (rows, columns) = (u16::try_from(size.height()).ok()?, u16::try_from(size.width()).ok()?);
             Some(wharf_runtime::TerminalSize { rows, columns })
@@ -74,20 +74,20 @@ async fn start_exec(shim: &Arc<Shim>, container: &Arc<Container>, exec: &Arc<Exe
         for warning in runtime.warnings() {
             tracing::warn!(container = inside.id, warning, "exec");
         }
-        let pidfd = runtime.pidfd().try_clone_to_owned().step(|| "keep its pidfd".into())?;
-        Ok((runtime, attached, pidfd))
+        let ending = runtime.ending()?;
+        Ok((runtime, attached, ending))
     })
     .await
     .step(what)?;
     let (mut runtime, mut attached) = (runtime, attached);
     let pid = runtime.pid();
     process.set_pid(pid);
-    let master = runtime.take_terminal();
+    let console = runtime.take_console();
     let runtime = Arc::new(runtime);
     *exec.runtime.lock().unwrap_or_else(PoisonError::into_inner) = Some(runtime.clone());
     process.set_stage(Stage::Running);
-    let watched = exit::watch(shim, container, process, pidfd);
-    let connected = master.map_or(Ok(()), |master| attached.connect_terminal(master, process.owner, &shim.logs));
+    let watched = exit::watch(shim, container, process, ending);
+    let connected = console.map_or(Ok(()), |console| attached.connect_terminal(console, process.owner, &shim.logs));
     *process.attached() = Some(attached);
     if let Err(error) = watched.and(connected) {
         let _ = blocking(move || runtime.kill(SIGKILL)).await;

@@ -18,6 +18,7 @@ pub async fn update(shim: Arc<Shim>, request: UpdateTaskRequest) -> Result<Empty
     let resources: LinuxResources = from_json(resources)?;
     let _life = container.life.lock().await;
     let (cgroup, id) = (container.cgroup.clone(), request.id);
-    blocking(move || set_limits(&id, &cgroup, &resources)).await?;
+    let engine = container.runtime.clone();
+    blocking(move || engine.update(&resources).unwrap_or_else(|| set_limits(&id, &cgroup, &resources))).await?;
     Ok(Empty::default())
 }

@@ -94,6 +94,13 @@ impl Config {
                         bail!("runtimes.{name}.options: {ours} is set by the shim");
                     }
                 }
+                Handler::Shim { path, binary, config } => {
+                    for (key, path) in [("path", Some(path)), ("binary", binary.as_ref()), ("config", config.as_ref())]
+                    {
+                        let absolute = path.is_none_or(|path| path.is_absolute());
+                        ensure!(absolute, "runtimes.{name}.{key} = {path:?}: not an absolute path");
+                    }
+                }
             }
         }
         Ok(())
@@ -269,6 +276,7 @@ mod tests {
             ("[runtimes.a]\ntype = \"oci\"\npath = \"runc\"\n", "not an absolute path"),
             ("[runtimes.a]\ntype = \"oci\"\n", "path"),
             ("[runtimes.a]\ntype = \"vm\"\n", "vm"),
+            ("[runtimes.a]\ntype = \"shim\"\npath = \"/x\"\nbinary = \"runc\"\n", "binary"),
             ("[runtimes.a]\ntype = \"native\"\npath = \"/x\"\n", "path"),
             ("[runtimes.a]\ntype = \"oci\"\npath = \"/x\"\noptions = [\"--root=/y\"]\n", "--root=/y"),
         ] {

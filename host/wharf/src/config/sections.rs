@@ -170,6 +170,8 @@ pub(crate) enum Handler {
         #[serde(default)]
         options: Vec<String>,
     },
+    /// Another shim of containerd's protocol.
+    Shim { path: PathBuf, binary: Option<PathBuf>, config: Option<PathBuf> },
 }
 
 // === impl Config ===

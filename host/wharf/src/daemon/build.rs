@@ -171,6 +171,7 @@ fn of(handler: config::Handler) -> Handler {
     match handler {
         config::Handler::Native {} => Handler::Native,
         config::Handler::Oci { path, options } => Handler::Oci { path, options },
+        config::Handler::Shim { path, binary, config } => Handler::Shim { path, binary, config },
     }
 }
 

@@ -1,4 +1,4 @@
-//! Pods whose containers another program makes: Debian's runc and crun, and our own command line as one.
+//! Pods whose containers another program makes: Debian's runc, crun and shim of runc, and our own command line.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use nix::{
 };
 use serde_json::{Value, json};
 use wharf_e2e::{Node, Pod};
-use wharf_testkit::{Daemon, DaemonOptions, need, unpacked_package, wait_for};
+use wharf_testkit::{Daemon, DaemonOptions, Process, need, processes, unpacked_package, wait_for};
 
 use crate::terminal::Terminal;
 
@@ -21,7 +21,17 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A node with a handler `other` beside `native`, and an image.
 fn node(path: &Path) -> Option<Node> {
-    let config = format!("[runtimes.other]\ntype = \"oci\"\npath = {path:?}\n");
+    node_with(&format!("type = \"oci\"\npath = {path:?}\n"))
+}
+
+/// Debian's shim of runc, and Debian's runc.
+fn node_with_shim() -> Option<Node> {
+    let shim = need(unpacked_package("containerd"))?.join("usr/bin/containerd-shim-runc-v2");
+    node_with(&format!("type = \"shim\"\npath = {shim:?}\nbinary = {:?}\n", runc()?))
+}
+
+fn node_with(handler: &str) -> Option<Node> {
+    let config = format!("[runtimes.other]\n{handler}");
     let node = Node::with(DaemonOptions { config, ..DaemonOptions::default() })?;
     node.ok(&["pull", &Node::image()]);
     Some(node)
@@ -55,13 +65,13 @@ fn pod(node: &Node, name: &str, change: impl FnOnce(&mut Value)) -> Pod {
     Pod { id: node.ok(&["runp", "--runtime", "other", &config]), config, logs }
 }
 
-/// All that a pod is used for.
-fn a_whole_life(node: &mut Node) {
+/// All that a pod is used for. The other program keeps its state in this folder of the pod's.
+fn a_whole_life(node: &mut Node, kept: &str) {
     let pod = pod(node, "other", |pod| pod["linux"] = json!({ "sysctls": { "net.ipv4.ip_forward": "1" } }));
     let script = "echo out; echo err >&2; while [ ! -e /end ]; do sleep 0.05; done; exit 7";
     let id = node.run(&pod, "main", script);
     node.wait_log(&id, "err");
-    let state = node.daemon.state().join("pods").join(&pod.id).join("oci").join(&id);
+    let state = node.daemon.state().join("pods").join(&pod.id).join(kept).join(&id);
     assert!(state.is_dir(), "it is the other program's");
     assert_eq!(node.exec(&id, "hostname; cat /proc/sys/net/ipv4/ip_forward"), "other\n1");
     let status = &node.json(&["inspectp", &pod.id])["status"];
@@ -153,7 +163,7 @@ fn limits(node: &Node, id: &str) {
 fn pods_run_with_debians_runc() {
     let Some(runc) = runc() else { return };
     let Some(mut node) = node(&runc) else { return };
-    a_whole_life(&mut node);
+    a_whole_life(&mut node, "oci");
     node.finish();
 }
 
@@ -170,7 +180,7 @@ fn pods_run_with_debians_crun() {
         assert!(error.contains("crun create: cgroups in hybrid mode not supported"), "{error}");
         return node.finish();
     }
-    a_whole_life(&mut node);
+    a_whole_life(&mut node, "oci");
     node.finish();
 }
 
@@ -178,7 +188,7 @@ fn pods_run_with_debians_crun() {
 fn pods_run_with_our_own_command_line() {
     let folder = tempfile::tempdir().unwrap();
     let Some(mut node) = node(&wharf_oci(&folder)) else { return };
-    a_whole_life(&mut node);
+    a_whole_life(&mut node, "oci");
     node.finish();
 }
 
@@ -234,5 +244,75 @@ fn handlers_are_told_with_what_they_can_and_others_are_refused() {
     });
     let error = node.fails(&["runp", "--runtime", "other", &config]);
     assert!(error.contains("user namespaces") && error.contains("native"), "{error}");
+    node.finish();
+}
+
+#[test]
+fn pods_run_with_debians_shim_of_runc() {
+    let Some(mut node) = node_with_shim() else { return };
+    a_whole_life(&mut node, "oci/k8s.io");
+    node.finish();
+}
+
+#[test]
+fn a_terminal_of_another_shim_s_container_is_in_its_log_and_can_be_typed_on() {
+    let Some(node) = node_with_shim() else { return };
+    let pod = pod(&node, "tty", |_| {});
+    let script = "tty; echo on a terminal; read line; echo heard $line; exec sleep 1000";
+    let id = node.run_with(&pod, "main", script, |container| {
+        container["tty"] = json!(true);
+        container["stdin"] = json!(true);
+    });
+    assert!(node.wait_log(&id, "on a terminal").contains("/dev/pts/0"));
+    let mut terminal = Terminal::open(24, 80);
+    let mut child = terminal.run(&mut node.crictl.command(&["attach", "-it", &id]));
+    let heard = wait_for(PATIENCE, || {
+        terminal.say("you\n");
+        node.log(&id).contains("heard you")
+    });
+    assert!(heard, "{}", node.log(&id));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    node.finish();
+}
+
+/// One shim of theirs a pod; when it or ours is killed, its containers have ended, and nothing is left.
+#[test]
+fn what_a_killed_other_shim_leaves_is_taken_away() {
+    let Some(node) = node_with_shim() else { return };
+    for (name, ours) in [("theirs", false), ("both", true)] {
+        let pod = pod(&node, name, |_| {});
+        let ids = [node.run(&pod, "main", "exec sleep 1000"), node.run(&pod, "second", "exec sleep 1000")];
+        let theirs = || {
+            let of_pod = |process: &Process| {
+                process.command.contains("containerd-shim-runc-v2") && process.command.contains(&pod.id)
+            };
+            processes().into_iter().filter(of_pod).map(|process| process.pid).collect::<Vec<_>>()
+        };
+        assert_eq!(theirs().len(), 1, "{name}: one for both containers");
+        let killed = if ours {
+            let shim = fs::read_to_string(node.daemon.state().join("pods").join(&pod.id).join("shim.pid")).unwrap();
+            shim.trim().parse().unwrap()
+        } else {
+            theirs()[0]
+        };
+        kill(Pid::from_raw(killed), Signal::SIGKILL).unwrap();
+        for id in &ids {
+            assert_ne!(node.exit_code(id), 0, "{name}");
+        }
+        node.ok(&["stopp", &pod.id]);
+        assert!(wait_for(PATIENCE, || theirs().is_empty()), "{name}: {:?}", theirs());
+        node.ok(&["rmp", &pod.id]);
+    }
+    node.finish();
+}
+
+#[test]
+fn another_shim_that_cannot_be_is_named() {
+    let Some(node) = node_with("type = \"shim\"\npath = \"/bin/false\"\n") else { return };
+    let pod = pod(&node, "none", |_| {});
+    let id = node.create(&pod, "main", "exec sleep 1000", |_| {});
+    let error = node.fails(&["start", &id]);
+    assert!(error.contains("/bin/false start"), "{error}");
     node.finish();
 }

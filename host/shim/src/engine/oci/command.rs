@@ -1,7 +1,7 @@
 use std::{
     ffi::OsStr,
     fs,
-    io::{self, Read as _},
+    io::Read as _,
     os::{fd::OwnedFd, unix::process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -9,14 +9,12 @@ use std::{
     time::Duration,
 };
 
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    process::{Pid, PidfdFlags, pidfd_open},
-};
 use serde::Deserialize;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_runtime::PrivateMounts;
 use wharf_shim_api::OciRuntime;
+
+use crate::engine::ended::ends;
 
 /// How long one command may take.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -110,13 +108,6 @@ impl<'a> Call<'a> {
         }
         Ok(child.wait().step(|| what.to_owned())?.success())
     }
-}
-
-fn ends(child: &std::process::Child, patience: Duration) -> io::Result<bool> {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
-    let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
-    let left = Timespec { tv_sec: patience.as_secs().cast_signed(), tv_nsec: 0 };
-    Ok(poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&left))? > 0)
 }
 
 /// The last error in the log.

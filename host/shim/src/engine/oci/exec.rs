@@ -1,6 +1,5 @@
 use std::{fs, os::fd::OwnedFd};
 
-use oci_spec::runtime::BoxBuilder;
 use wharf_error::{Result, ResultExt as _};
 use wharf_runtime::{ExecRequest, ProcessStdio, send_signal};
 
@@ -8,8 +7,9 @@ use super::{
     OciContainer,
     command::{Call, Streams},
     console::Console,
-    open, spec,
+    open,
 };
+use crate::engine::spec;
 
 /// A process that was executed.
 pub struct Executed {
@@ -41,9 +41,7 @@ impl OciContainer {
         let console = match request.stdio {
             ProcessStdio::Terminal { size } => {
                 if let Some(size) = size {
-                    let size =
-                        BoxBuilder::default().height(u64::from(size.rows)).width(u64::from(size.columns)).build();
-                    process.set_console_size(Some(size.step(|| "the terminal's size".into())?));
+                    spec::set_size(&mut process, size)?;
                 }
                 let console = Console::listen(&self.bundle)?;
                 call.arg("--console-socket").arg(console.path());

@@ -6,19 +6,16 @@
 mod command;
 mod console;
 mod exec;
-mod spec;
 
 use std::{
-    collections::BTreeMap,
     fs,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
 };
 
-use oci_spec::runtime::Spec;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use wharf_error::{Error, Kind, Result, ResultExt as _};
-use wharf_runtime::{AttachRequest, PodNamespaces, PrivateMounts, ProcessStdio, Root, attach};
+use wharf_runtime::{AttachRequest, ProcessStdio, attach};
 use wharf_shim_api::OciRuntime;
 
 pub use self::exec::Executed;
@@ -26,22 +23,7 @@ use self::{
     command::{Call, Streams},
     console::Console,
 };
-
-/// A container to be made.
-pub struct NewOci<'a> {
-    pub runtime: OciRuntime,
-    pub id: &'a str,
-    pub bundle: &'a Path,
-    pub spec: &'a Spec,
-    pub root: Root,
-    /// Sources of bind mounts that are no paths of the host, by the mounts' destinations.
-    pub sources: BTreeMap<PathBuf, Root>,
-    pub namespaces: &'a PodNamespaces,
-    pub merge_image_groups: bool,
-    /// Folders that are made in the root where they are missing.
-    pub folders: &'a [PathBuf],
-    pub stdio: ProcessStdio,
-}
+use super::{New, spec};
 
 /// A container that was made.
 pub struct OciContainer {
@@ -58,20 +40,10 @@ pub struct OciContainer {
 impl OciContainer {
     /// Makes it up to the point before its program; with it, a terminal's master and its first process, opened.
     /// Of one that cannot be made nothing is left.
-    pub fn create(new: NewOci<'_>) -> Result<(Self, Option<OwnedFd>, OwnedFd)> {
-        let NewOci { runtime, id, bundle, spec, root, sources, namespaces, merge_image_groups, folders, stdio } = new;
-        folders.iter().try_for_each(|folder| root.make_directory(folder))?;
-        let made = spec::write(spec, &root, &sources, namespaces, merge_image_groups, bundle)?;
-        let mut mounts = PrivateMounts::default();
-        mounts.add_root(root, &made.rootfs)?;
-        if let (Some(at), Some(memory)) = (&made.memory, &namespaces.shared_memory) {
-            mounts.add_memory(memory, at)?;
-        }
-        for (destination, source) in sources {
-            if let Some(at) = made.sources.get(&destination) {
-                mounts.add_root(source, at)?;
-            }
-        }
+    pub fn create(runtime: OciRuntime, new: New<'_>) -> Result<(Self, Option<OwnedFd>, OwnedFd)> {
+        let made = spec::write(&new)?;
+        let New { id, bundle, root, sources, namespaces, merge_image_groups, stdio, .. } = new;
+        let (mounts, _) = made.mounts(root, sources, namespaces)?;
         let pid_file = bundle.join("init.pid");
         let mut call = Call::new(&runtime, bundle, "create");
         call.arg("--bundle").arg(&made.bundle).arg("--pid-file").arg(&pid_file);

@@ -6,14 +6,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use oci_spec::runtime::{LinuxNamespaceType, Mount, Process, Root as SpecRoot, Spec};
+use oci_spec::runtime::{BoxBuilder, LinuxNamespaceType, Mount, Process, Root as SpecRoot, Spec};
 use wharf_error::{Error, Kind, Result, ResultExt as _};
-use wharf_runtime::{PodNamespaces, Root, possible_capabilities, resolve_user};
+use wharf_runtime::{PodNamespaces, PrivateMounts, Root, TerminalSize, possible_capabilities, resolve_user};
+
+use super::New;
 
 /// What a specification says of its version: crun refuses newer ones, and what is newer in it is for whoever knows it.
 const VERSION: &str = "1.0.2";
 
-/// A bundle for the command line, inside the container's own.
+/// A bundle for another program, inside the container's own.
 pub struct Written {
     pub bundle: PathBuf,
     /// Where the root is to be mounted.
@@ -25,16 +27,42 @@ pub struct Written {
     pub spec: Spec,
 }
 
+// === impl Written ===
+
+impl Written {
+    /// What is to be mounted for it, and where.
+    pub fn mounts(
+        &self,
+        root: Root,
+        sources: BTreeMap<PathBuf, Root>,
+        namespaces: &PodNamespaces,
+    ) -> Result<(PrivateMounts, Vec<PathBuf>)> {
+        let (mut mounts, mut places) = (PrivateMounts::default(), vec![self.rootfs.clone()]);
+        mounts.add_root(root, &self.rootfs)?;
+        if let (Some(at), Some(memory)) = (&self.memory, &namespaces.shared_memory) {
+            mounts.add_memory(memory, at)?;
+            places.push(at.clone());
+        }
+        for (destination, source) in sources {
+            if let Some(at) = self.sources.get(&destination) {
+                mounts.add_root(source, at)?;
+                places.push(at.clone());
+            }
+        }
+        Ok((mounts, places))
+    }
+}
+
+/// Where a container's bundle for others is, in its own: by the same name, for containerd's shims find it by that.
+pub fn bundle_of(bundle: &Path) -> PathBuf {
+    let folder = bundle.join("oci");
+    bundle.file_name().map_or_else(|| folder.clone(), |name| folder.join(name))
+}
+
 /// Writes a specification as an OCI runtime understands it: the pod's namespaces by path, users by number, the pod's
 /// `/dev/shm` as a bind mount, and nothing that this node cannot give.
-pub fn write(
-    spec: &Spec,
-    root: &Root,
-    sources: &BTreeMap<PathBuf, Root>,
-    namespaces: &PodNamespaces,
-    merge_image_groups: bool,
-    bundle: &Path,
-) -> Result<Written> {
+pub fn write(new: &New<'_>) -> Result<Written> {
+    let New { bundle, spec, root, sources, namespaces, merge_image_groups, folders, .. } = new;
     if namespaces.user.is_some() {
         return Err(Error::new(Kind::Unsupported, "user namespaces of a pod need the native runtime handler"));
     }
@@ -46,15 +74,16 @@ pub fn write(
             Error::new(Kind::Unsupported, what).hint("bidirectional propagation needs the native runtime handler")
         );
     }
-    let bundle = bundle.join("oci");
+    folders.iter().try_for_each(|folder| root.make_directory(folder))?;
+    let bundle = bundle_of(bundle);
     let (rootfs, memory) = (bundle.join("rootfs"), bundle.join("shm"));
-    let mut spec = spec.clone();
+    let mut spec = (*spec).clone();
     spec.set_version(VERSION.to_owned());
     let shares_memory = join_namespaces(&mut spec, namespaces) && namespaces.shared_memory.is_some();
     let Some(mut process) = spec.process().clone() else {
         return Err(Error::invalid("the specification has no process"));
     };
-    process.set_user(resolve_user(root, process.user(), merge_image_groups)?);
+    process.set_user(resolve_user(root, process.user(), *merge_image_groups)?);
     fit(&mut process)?;
     spec.set_process(Some(process));
     let mut own = SpecRoot::default();
@@ -76,7 +105,7 @@ pub fn write(
         }
     }
     for folder in [&bundle, &rootfs, &memory].into_iter().chain(places.values()) {
-        match fs::DirBuilder::new().mode(0o711).create(folder) {
+        match fs::DirBuilder::new().recursive(true).mode(0o711).create(folder) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => {
                 return Err(error).step(|| format!("make {}", folder.display()));
             }
@@ -105,6 +134,13 @@ pub fn fit(process: &mut Process) -> Result<()> {
             fs::write("/proc/self/oom_score_adj", own.to_string()).step(|| "restore our own oom_score_adj".into())?;
         }
     }
+    Ok(())
+}
+
+/// Gives a process's terminal a size from its start.
+pub fn set_size(process: &mut Process, size: TerminalSize) -> Result<()> {
+    let size = BoxBuilder::default().height(u64::from(size.rows)).width(u64::from(size.columns)).build();
+    process.set_console_size(Some(size.step(|| "the terminal's size".into())?));
     Ok(())
 }
 
