@@ -15,6 +15,7 @@ mod container;
 mod create;
 mod device_filter;
 mod exec;
+mod features;
 mod hooks;
 mod mount_namespace;
 mod namespaces;
@@ -43,6 +44,7 @@ pub use self::{
     create::{CreateRequest, Detached, create, create_detached},
     device_filter::attach_device_filter,
     exec::ExecRequest,
+    features::features,
     hooks::run_poststop,
     mount_namespace::MountNamespace,
     namespaces::{PodNamespaces, PodNamespacesRequest, create_pod_namespaces, open_namespace, pin_netns, unpin_netns},
@@ -54,6 +56,6 @@ pub use self::{
     root::{Root, RootKind, RootMount, assemble_idmapped_root, assemble_root},
     shared_memory::SharedMemory,
     stdio::{ProcessStdio, TerminalSize},
-    supported::{capability_names, mount_options, possible_capabilities, probe_seccomp_flags, seccomp_flags},
+    supported::possible_capabilities,
     user_namespace::{IdMapping, IdMappings, UserNamespace, user_namespace},
 };

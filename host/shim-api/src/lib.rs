@@ -22,6 +22,7 @@ mod request;
 mod status;
 mod stdio;
 mod streams;
+mod task_v2;
 
 pub use self::{
     any::{from_json, to_json, to_proto},
@@ -44,4 +45,5 @@ pub use self::{
         AttachEnd, AttachRequest, AttachResponse, CheckMountsRequest, Done, ReopenLogRequest, Streams, StreamsClient,
         create_streams,
     },
+    task_v2::create_task_v2,
 };

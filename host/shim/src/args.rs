@@ -16,6 +16,8 @@ pub struct Args {
     /// The daemon's gRPC socket; events go to `<address>.ttrpc`.
     pub address: String,
     pub bundle: PathBuf,
+    /// The daemon's own program, by which events are told where there is no socket for them.
+    pub publish_binary: PathBuf,
     pub debug: bool,
     /// The listening socket that `start` hands to the server.
     pub socket_fd: Option<i32>,
@@ -37,6 +39,8 @@ pub enum Action {
     /// Print what can be done on this node and with roots in the folder `-bundle`.
     Features,
     Version,
+    /// Print what this runtime is and can do, as containerd's `RuntimeInfo`.
+    Info,
 }
 
 // === impl Args ===
@@ -71,6 +75,10 @@ impl Args {
                     parsed.action = Action::Version;
                     return Ok(parsed);
                 }
+                "info" => {
+                    parsed.action = Action::Info;
+                    return Ok(parsed);
+                }
                 _ => {}
             }
             let value = match inline {
@@ -86,8 +94,9 @@ impl Args {
                     let fd = value.parse().step_as(wharf_error::Kind::InvalidArgument, || format!("flag -{name}"))?;
                     *(if name == "lock-fd" { &mut parsed.lock_fd } else { &mut parsed.socket_fd }) = Some(fd);
                 }
-                // Part of the protocol; events go over ttrpc, and the socket has its one place.
-                "publish-binary" | "socket" => {}
+                "publish-binary" => parsed.publish_binary = value.into(),
+                // Part of the protocol; the socket has its one place.
+                "socket" => {}
                 _ => return Err(Error::invalid(format!("unknown flag -{name}"))),
             }
         }
@@ -99,13 +108,11 @@ impl Args {
         Ok(parsed)
     }
 
-    /// Where events are forwarded; empty when nobody asked for them.
-    pub fn events_address(&self) -> String {
-        match std::env::var("TTRPC_ADDRESS") {
-            Ok(address) if !address.is_empty() => address,
-            _ if self.address.is_empty() => String::new(),
-            _ => format!("{}.ttrpc", self.address),
-        }
+    /// Where events are forwarded, if there is such a socket.
+    pub fn events_address(&self) -> Option<String> {
+        let told = std::env::var("TTRPC_ADDRESS").ok().filter(|address| !address.is_empty());
+        let beside = || Some(format!("{}.ttrpc", self.address)).filter(|path| Path::new(path).exists());
+        told.or_else(beside)
     }
 }
 
@@ -134,6 +141,8 @@ mod tests {
         assert_eq!(parse("-id web -publish-binary /bin/c delete").unwrap().action, Action::Delete);
         assert!(parse("-id web delete").unwrap().bundle.is_absolute());
         assert_eq!(parse("-v").unwrap().action, Action::Version);
+        assert_eq!(parse("-info").unwrap().action, Action::Info);
+        assert_eq!(parse("-id web -publish-binary /bin/c delete").unwrap().publish_binary, Path::new("/bin/c"));
     }
 
     #[test]

@@ -40,7 +40,7 @@ const KILLED: i32 = 137;
 pub fn delete(args: &Args) -> Result<()> {
     // A bundle that is gone is nobody's to start in.
     let _lock = if args.bundle.exists() { Some(lock(&args.bundle)?) } else { None };
-    clean_locked(&args.bundle, &args.id)?;
+    clean_locked(args)?;
     let response = DeleteResponse {
         exit_status: KILLED.unsigned_abs(),
         exited_at: Some(timestamp(now_nanos())).into(),
@@ -52,7 +52,8 @@ pub fn delete(args: &Args) -> Result<()> {
 
 /// Kills the shim should it still run, its containers, and removes cgroups, pin and socket. Everything is
 /// tried; the first failure is reported. Again is success. Callers hold the bundle's [`lock`].
-pub fn clean_locked(bundle: &Path, id: &str) -> Result<()> {
+pub fn clean_locked(args: &Args) -> Result<()> {
+    let (bundle, id) = (args.bundle.as_path(), args.id.as_str());
     let mut done = end_shim(bundle, id);
     point!("shim.clean.shim");
     let record = Record::read(bundle)?;
@@ -74,10 +75,10 @@ pub fn clean_locked(bundle: &Path, id: &str) -> Result<()> {
         done = done.and(unpin_netns(netns));
     }
     point!("shim.clean.netns");
-    done = done.and(remove(&socket_of(bundle)));
+    done = done.and(remove(&socket_of(args)));
     done?;
     point!("shim.clean.socket");
-    remove(&bundle.join("shim.json"))
+    Record::remove(bundle)
 }
 
 /// The process of `shim.pid`, if it is this pod's shim: it hangs, or nobody would ask us.

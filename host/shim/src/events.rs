@@ -1,7 +1,10 @@
 //! Events to the daemon: best effort, in order, never in anybody's way.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -11,7 +14,7 @@ use wharf_shim_api::{
     events::{EventsClient, ForwardRequest},
 };
 
-use crate::logs::now_nanos;
+use crate::{args::Args, logs::now_nanos, publish::Program, reaper::Reaper};
 
 /// How many may wait for the daemon. What does not fit is dropped: a daemon that was away that long asks
 /// every shim for the state of its containers anyway.
@@ -30,22 +33,31 @@ pub struct Publisher {
     dropped: AtomicU64,
 }
 
-struct Sender {
-    address: String,
-    client: Option<EventsClient>,
+enum Sender {
+    /// To a ttrpc socket.
+    Socket { address: String, client: Option<EventsClient> },
+    /// By the daemon's own program.
+    Program(Program),
 }
 
 // === impl Publisher ===
 
 impl Publisher {
-    /// Starts the delivery to a ttrpc socket's path or address. An empty address: events go nowhere.
-    pub fn start(namespace: &str, address: &str) -> Self {
+    /// Starts the delivery to the daemon's socket for events, or by its program where there is none. With neither, events
+    /// go nowhere.
+    pub fn start(args: &Args, reaper: &Arc<Reaper>) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        if !address.is_empty() {
-            let address = if address.contains("://") { address.into() } else { format!("unix://{address}") };
-            tokio::spawn(Sender { address, client: None }.run(waiting));
+        let sender = match args.events_address() {
+            Some(address) => {
+                let address = if address.contains("://") { address } else { format!("unix://{address}") };
+                Some(Sender::Socket { address, client: None })
+            }
+            None => Program::of(args, reaper).map(Sender::Program),
+        };
+        if let Some(sender) = sender {
+            tokio::spawn(sender.run(waiting));
         }
-        Self { namespace: namespace.to_owned(), queue, dropped: AtomicU64::new(0) }
+        Self { namespace: args.namespace.clone(), queue, dropped: AtomicU64::new(0) }
     }
 
     /// Queues an event. The queue keeps the order.
@@ -74,7 +86,9 @@ impl Sender {
         while let Some(request) = waiting.recv().await {
             let mut pauses = RETRIES.iter();
             while let Err(error) = self.forward(&request).await {
-                self.client = None;
+                if let Self::Socket { client, .. } = &mut self {
+                    *client = None;
+                }
                 let Some(pause) = pauses.next() else {
                     tracing::warn!(topic = request.envelope.topic, %error, "an event was not delivered");
                     break;
@@ -85,9 +99,13 @@ impl Sender {
     }
 
     async fn forward(&mut self, request: &ForwardRequest) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let client = match &self.client {
+        let (address, client) = match self {
+            Self::Socket { address, client } => (address, client),
+            Self::Program(program) => return Ok(program.publish(request).await?),
+        };
+        let client = match client {
             Some(client) => client,
-            None => self.client.insert(EventsClient::new(connect(&self.address).await?)),
+            None => client.insert(EventsClient::new(connect(address).await?)),
         };
         client.forward(call(TIMEOUT, ""), request).await?;
         Ok(())

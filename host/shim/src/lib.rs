@@ -11,7 +11,9 @@ mod engine;
 mod events;
 mod exit;
 mod features;
+mod group;
 mod image_mounts;
+mod info;
 mod io;
 mod limits;
 mod logging;
@@ -20,6 +22,7 @@ mod memory;
 mod oom;
 mod operation;
 mod process;
+mod publish;
 mod reaper;
 mod record;
 mod rootfs;
@@ -41,6 +44,7 @@ pub fn main() -> ExitCode {
         Action::Delete => delete::delete(&args),
         Action::Serve => serve::serve(args),
         Action::Features => features::features(&args),
+        Action::Info => info::info(),
         Action::Version => {
             println!("{}:\n  Version: {}", args::NAME, env!("CARGO_PKG_VERSION"));
             Ok(())

@@ -61,6 +61,17 @@ impl Record {
         }
     }
 
+    /// Takes it away; none there is success.
+    pub fn remove(bundle: &Path) -> Result<()> {
+        let path = bundle.join(FILE);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).step(|| format!("remove {}", path.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn write(&self, bundle: &Path) -> Result<()> {
         let (path, new) = (bundle.join(FILE), bundle.join(".shim.json.new"));
         let json = serde_json::to_vec(self).step(|| format!("encode {}", path.display()))?;

@@ -14,7 +14,7 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use tokio::signal::unix::{SignalKind, signal};
 use wharf_error::{Error, Result, ResultExt as _};
 use wharf_shim_api::{
-    create_streams,
+    create_streams, create_task_v2,
     events::create_events,
     sandbox::create_sandbox,
     task::create_task,
@@ -86,6 +86,7 @@ async fn run(args: &Args, listener: UnixListener) -> Result<()> {
     let listener = Listener::try_from(listener).step(|| "listen".into())?;
     let mut server = Server::new()
         .register_service(create_task(Arc::new(TaskService(shim.clone()))))
+        .register_service(create_task_v2(Arc::new(TaskService(shim.clone()))))
         .register_service(create_sandbox(Arc::new(SandboxService(shim.clone()))))
         .register_service(create_streams(Arc::new(StreamsService(shim.clone()))))
         .register_service(create_events(Arc::new(OthersEvents)))
@@ -95,7 +96,7 @@ async fn run(args: &Args, listener: UnixListener) -> Result<()> {
     shim.finished.notified().await;
     // A server's shutdown first lets the running calls be answered, the one that ends us among them.
     drop(tokio::time::timeout(LAST_ANSWERS, server.shutdown()).await);
-    match fs::remove_file(socket_of(&args.bundle)) {
+    match fs::remove_file(socket_of(args)) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             tracing::warn!(%error, "the socket stays");
         }

@@ -1,6 +1,6 @@
 use std::{
     collections::HashMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -19,7 +19,7 @@ use crate::{
     events::Publisher,
     logs::Logs,
     reaper::Reaper,
-    record::RecordFile,
+    record::{ContainerRecord, Record, RecordFile},
     sandbox::Sandbox,
     start::socket_of,
 };
@@ -29,6 +29,8 @@ pub struct Shim {
     pub namespace: String,
     pub id: String,
     bundle: PathBuf,
+    /// Our own socket.
+    socket: PathBuf,
     /// The daemon's socket.
     address: String,
     pub events: Publisher,
@@ -66,14 +68,16 @@ pub struct Place {
 impl Shim {
     /// Must be called inside the runtime: starts the delivery of events.
     pub fn new(args: &Args) -> Self {
+        let reaper = Arc::<Reaper>::default();
         Self {
             namespace: args.namespace.clone(),
             id: args.id.clone(),
             bundle: args.bundle.clone(),
+            socket: socket_of(args),
             address: args.address.clone(),
-            events: Publisher::start(&args.namespace, &args.events_address()),
+            events: Publisher::start(args, &reaper),
             logs: Arc::default(),
-            reaper: Arc::default(),
+            reaper,
             record: RecordFile::new(&args.bundle),
             finished: Notify::new(),
             settled: watch::Sender::new(()),
@@ -165,6 +169,23 @@ impl Shim {
         Ok(self.hierarchies.get_or_init(|| found))
     }
 
+    /// Writes down a container that is about to be made. One whose bundle is not below ours has a record of its own there:
+    /// under containerd, `delete` is asked for each bundle by itself, and ours may go before it.
+    pub fn record_container(&self, id: &str, container: ContainerRecord) -> Result<()> {
+        let apart = RecordFile::new(&container.bundle);
+        let record = if container.bundle.starts_with(&self.bundle) { &self.record } else { &apart };
+        record.update(|all| drop(all.containers.insert(id.to_owned(), container)))
+    }
+
+    /// Nothing of a container is left to be taken away.
+    pub fn forget_record(&self, id: &str, bundle: &Path) -> Result<()> {
+        if bundle.starts_with(&self.bundle) {
+            self.record.update(|all| drop(all.containers.remove(id)))
+        } else {
+            Record::remove(bundle)
+        }
+    }
+
     /// The shim that works for us, started at the first need of it or after it has died. Blocks.
     pub fn other(&self, program: &OtherShim, annotations: Option<&HashMap<String, String>>) -> Result<Arc<Server>> {
         let mut other = self.other.lock().unwrap_or_else(PoisonError::into_inner);
@@ -179,7 +200,7 @@ impl Shim {
             id: &self.id,
             namespace: &self.namespace,
             address: &self.address,
-            events: &socket_of(&self.bundle),
+            events: &self.socket,
             bundle: &self.bundle,
             annotations,
         });

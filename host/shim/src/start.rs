@@ -30,6 +30,7 @@ use wharf_shim_api::address_of;
 use crate::{
     args::{Args, NAME},
     delete::clean_locked,
+    group::leader,
 };
 
 /// What a socket's path may have, without the NUL at its end.
@@ -39,19 +40,27 @@ const SOCKET_PATH_MAX: usize = 107;
 const LOCK: Duration = Duration::from_secs(15);
 const LOCK_PAUSE: Duration = Duration::from_millis(2);
 
-/// Where sockets of bundles with long paths go.
+/// Where sockets of bundles with long paths go, and those of bundles that may go before their shim.
 const SHORT_SOCKETS: &str = "/run/wharf-shim";
 
-/// Starts the server, unless one listens for this bundle already, and prints its address.
+/// Starts the server, unless one listens for this bundle or its pod already, and prints its address.
 ///
 /// The socket listens before the server runs: a call that comes early waits in its backlog.
 pub fn start(args: &Args) -> Result<()> {
+    if let Some(leader) = leader(args).map(|leader| socket_for(args, &leader))
+        && UnixStream::connect(&leader).is_ok()
+    {
+        let address = address_of(&leader);
+        // Where containerd looks for it after its restart.
+        write(&args.bundle.join("address"), &address)?;
+        return answer(address);
+    }
     let lock = lock(&args.bundle)?;
-    let socket = socket_of(&args.bundle);
+    let socket = socket_of(args);
     let address = address_of(&socket);
     if UnixStream::connect(&socket).is_err() {
         // A server before us has died: what its record names has nobody else to take it away.
-        clean_locked(&args.bundle, &args.id)?;
+        clean_locked(args)?;
         point!("shim.start.cleaned");
         let listener = listen(&socket)?;
         point!("shim.start.listening");
@@ -62,6 +71,11 @@ pub fn start(args: &Args) -> Result<()> {
         write(&args.bundle.join("shim.pid"), &pid.to_string())?;
         point!("shim.start.pid");
     }
+    answer(address)
+}
+
+/// Prints how the shim is spoken to.
+fn answer(address: String) -> Result<()> {
     let answer = match std::env::var("MAX_SHIM_VERSION").ok().and_then(|version| version.parse::<u32>().ok()) {
         // containerd 2 takes a bare address for a shim of version 2.
         Some(3..) => serde_json::json!({ "version": 3, "address": address, "protocol": "ttrpc" }).to_string(),
@@ -90,10 +104,17 @@ pub fn lock(bundle: &Path) -> Result<File> {
     }
 }
 
-/// The socket of a bundle: in it, or by a hash of its path when that is too long.
-pub fn socket_of(bundle: &Path) -> PathBuf {
+/// The socket of a shim, as [`socket_for`] says.
+pub fn socket_of(args: &Args) -> PathBuf {
+    socket_for(args, &args.bundle)
+}
+
+/// The socket of a bundle: in it; by a hash of its path when that is too long, and under containerd, which removes the
+/// bundle with the pod's first container, whatever else of the pod still runs.
+fn socket_for(args: &Args, bundle: &Path) -> PathBuf {
     let socket = bundle.join("shim.sock");
-    if socket.as_os_str().len() <= SOCKET_PATH_MAX {
+    // Who keeps bundles as long as shims has no program to tell events.
+    if socket.as_os_str().len() <= SOCKET_PATH_MAX && args.publish_binary.as_os_str().is_empty() {
         return socket;
     }
     let mut hasher = DefaultHasher::new();
@@ -139,6 +160,8 @@ fn spawn(args: &Args, listener: OwnedFd, lock: &File) -> Result<u32> {
         .args(["-namespace", &args.namespace, "-id", &args.id, "-address", &args.address])
         .arg("-bundle")
         .arg(&args.bundle)
+        .arg("-publish-binary")
+        .arg(&args.publish_binary)
         .args(["-socket-fd", &socket.to_string(), "-lock-fd", &lock.as_raw_fd().to_string()])
         .args(args.debug.then_some("-debug"))
         .arg("serve")
@@ -181,12 +204,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_bundle_has_a_short_socket() {
+    fn a_socket_is_in_its_bundle_where_it_fits_and_stays() {
+        let of = |bundle: &Path, publish: &str| {
+            socket_of(&Args { bundle: bundle.into(), publish_binary: publish.into(), ..Args::default() })
+        };
         let short = Path::new("/run/wharf/pods/x");
-        assert_eq!(socket_of(short), short.join("shim.sock"));
+        assert_eq!(of(short, ""), short.join("shim.sock"));
         let long = PathBuf::from(format!("/{}", "x".repeat(200)));
-        let socket = socket_of(&long);
+        let socket = of(&long, "");
         assert!(socket.as_os_str().len() <= SOCKET_PATH_MAX);
-        assert_eq!(socket, socket_of(&long), "both processes find the same one");
+        assert_eq!(socket, of(&long, ""), "both processes find the same one");
+        assert!(of(short, "/usr/bin/containerd").starts_with(SHORT_SOCKETS), "it outlives the bundle");
     }
 }

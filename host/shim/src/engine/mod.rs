@@ -16,6 +16,7 @@ use wharf_error::{Result, ResultExt as _};
 use wharf_runtime::{ExecRequest, PodNamespaces, ProcessStdio, Root};
 
 pub use self::{
+    ended::ends,
     oci::{OciContainer, remove as remove_oci},
     other::{
         Ends, OtherContainer, OtherRecord, OthersEvents, Server, Start, Told, delete_by_program, end as end_other,

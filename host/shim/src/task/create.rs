@@ -12,7 +12,7 @@ use wharf_runtime::{
     CreateRequest, PodNamespaces, RootMount, TerminalSize, assemble_idmapped_root, assemble_root, user_namespace,
 };
 use wharf_shim_api::{
-    CreateOptions, ExitRecord, TaskEvent,
+    CREATE_OPTIONS_TYPE_URL, CreateOptions, ExitRecord, TaskEvent,
     events::{TaskCreate, TaskIO},
     from_json,
     task::{CreateTaskRequest, CreateTaskResponse},
@@ -92,7 +92,12 @@ fn make(shim: &Shim, request: CreateTaskRequest, namespaces: &PodNamespaces) -> 
         return Err(Error::invalid(format!("bundle `{}` is not absolute", request.bundle)));
     }
     let options = match request.options.as_ref().filter(|options| !options.value.is_empty()) {
-        Some(options) => from_json::<CreateOptions>(options)?,
+        Some(options) if options.type_url == CREATE_OPTIONS_TYPE_URL => from_json::<CreateOptions>(options)?,
+        // Of containerd's configuration for its own shims: nothing in them is for us.
+        Some(options) => {
+            tracing::warn!(container = request.id, kind = options.type_url, "options of another kind are not used");
+            CreateOptions::default()
+        }
         None => CreateOptions::default(),
     };
     let spec = read_spec(&bundle)?;
@@ -112,7 +117,7 @@ fn make(shim: &Shim, request: CreateTaskRequest, namespaces: &PodNamespaces) -> 
         oci: options.oci.clone(),
         other: options.other.clone(),
     };
-    shim.record.update(|all| drop(all.containers.insert(request.id.clone(), record)))?;
+    shim.record_container(&request.id, record)?;
     // From here on a failure has something to take away.
     point!("shim.create.recorded");
     let cgroup = shim.hierarchies()?.create(&path)?;
@@ -120,7 +125,7 @@ fn make(shim: &Shim, request: CreateTaskRequest, namespaces: &PodNamespaces) -> 
     let made = in_cgroup(shim, &request, &options, &spec, &root, namespaces, &bundle, &cgroup);
     if made.is_err() {
         let undone = cgroup.kill(9).and_then(|()| cgroup.delete(UNDO));
-        match undone.and_then(|()| shim.record.update(|all| drop(all.containers.remove(&request.id)))) {
+        match undone.and_then(|()| shim.forget_record(&request.id, &bundle)) {
             Ok(()) => {}
             Err(error) => tracing::error!(container = request.id, %error, "something of it is left"),
         }

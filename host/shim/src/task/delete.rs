@@ -86,7 +86,7 @@ async fn take_away(shim: &Arc<Shim>, container: &Arc<Container>) -> Result<Exit>
         for failure in gone.runtime.run_poststop() {
             tracing::warn!(container = gone.id, failure, "hook");
         }
-        shim_too.record.update(|record| drop(record.containers.remove(&id)))
+        shim_too.forget_record(&id, &gone.bundle)
     })
     .await
     .step(what)?;

@@ -35,6 +35,7 @@ mod stats;
 mod streaming;
 mod terminal;
 mod tls;
+mod under_containerd;
 mod user_namespaces;
 mod users;
 mod walk_through;

@@ -1,4 +1,4 @@
-//! Pods whose containers another program makes: Debian's runc, crun and shim of runc, and our own command line.
+//! Pods whose containers another program makes: Debian's runc, crun and shim of runc, our own command line, our own shim.
 
 use std::{
     fs,
@@ -251,6 +251,26 @@ fn handlers_are_told_with_what_they_can_and_others_are_refused() {
 fn pods_run_with_debians_shim_of_runc() {
     let Some(mut node) = node_with_shim() else { return };
     a_whole_life(&mut node, "oci/k8s.io");
+    node.finish();
+}
+
+/// Task v3 by a start that answers in JSON, and features by `-info`, which Debian's does not have.
+#[test]
+fn pods_run_with_our_own_shim_as_another() {
+    let ours = Daemon::bin_dir().unwrap().join("containerd-shim-wharf-v1");
+    let Some(debians) = need(unpacked_package("containerd")) else { return };
+    let debians = debians.join("usr/bin/containerd-shim-runc-v2");
+    let handlers = format!("type = \"shim\"\npath = {ours:?}\n[runtimes.mute]\ntype = \"shim\"\npath = {debians:?}\n");
+    let Some(mut node) = node_with(&handlers) else { return };
+    let info = node.json(&["info"]);
+    let readonly = |name: &str| {
+        let handlers = info["runtimeHandlers"].as_array().unwrap();
+        let found = handlers.iter().find(|handler| handler["name"] == name);
+        found.unwrap_or_else(|| panic!("{name}: {info:#}"))["features"]["recursive_read_only_mounts"] == true
+    };
+    assert_eq!(readonly("other"), readonly("native"), "{info:#}");
+    assert!(!readonly("mute"), "what cannot be asked is not said to know it: {info:#}");
+    a_whole_life(&mut node, "containers");
     node.finish();
 }
 
