@@ -21,7 +21,7 @@ use crate::{
     user::Identity,
 };
 
-const START_DEADLINE: Duration = Duration::from_secs(30);
+const START_DEADLINE: Duration = Duration::from_secs(20);
 
 /// A container made by [`crate::create()`]. Methods may be called from several threads. Dropping this before `start` ends
 /// the waiting process; after `start` it ends nothing.
@@ -142,7 +142,7 @@ impl Container {
     /// Lets the process exec its program, and returns when it has. A program that cannot be executed is an error with
     /// runc's words (`exec: "foo": executable file not found in $PATH`); the process then exits with 127 (not found)
     /// or 126, and the caller reaps it. A startContainer hook that fails leaves the program unstarted, a poststart hook
-    /// that fails ends it; both are errors. A second start is `FailedPrecondition`. Gives up after 30 seconds
+    /// that fails ends it; both are errors. A second start is `FailedPrecondition`. Gives up after 20 seconds
     /// beside the hooks', leaving the process as it is.
     pub fn start(&self) -> Result<()> {
         self.begin().step(|| format!("container {}", self.id))
@@ -180,7 +180,7 @@ impl Container {
     }
 
     /// Runs a further process inside, and returns when its program was executed. Errors in runc's words, as for
-    /// [`Container::start`]; nothing is left then. Gives up after 30 seconds.
+    /// [`Container::start`]; nothing is left then. Gives up after 20 seconds.
     pub fn exec(&self, request: ExecRequest<'_>) -> Result<Process> {
         self.exec_preserving(request, 0)
     }

@@ -32,7 +32,8 @@ use crate::{
     user::{Accounts, Identity, LARGEST_ACCOUNTS, identify},
 };
 
-const DEADLINE: Duration = Duration::from_secs(30);
+/// Less than the shim is waited for, so that the step that takes longer has its name told.
+const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A container to make.
 #[derive(Debug)]
@@ -72,7 +73,7 @@ pub struct CreateRequest<'a> {
 ///
 /// The process is a child of the calling process, which reaps it (`waitid(P_PIDFD)`). On an error nothing of it is
 /// left and it has been reaped. What this crate does not do
-/// is refused with `Unsupported` and the field's name. Gives up after 30 seconds, naming the step.
+/// is refused with `Unsupported` and the field's name. Gives up after 20 seconds, naming the step.
 pub fn create(request: CreateRequest<'_>) -> Result<Container> {
     let id = request.id.to_owned();
     make(request, None).step(|| format!("container {id}"))

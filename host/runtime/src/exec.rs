@@ -26,7 +26,8 @@ use crate::{
     user::{Accounts, Identity, LARGEST_ACCOUNTS, identify},
 };
 
-const DEADLINE: Duration = Duration::from_secs(30);
+/// As of a container.
+const DEADLINE: Duration = Duration::from_secs(20);
 const DEVPTS_MAGIC: i64 = 0x1cd1;
 
 /// All namespaces of a container. Entering one that we are in already is allowed (but for user namespaces).

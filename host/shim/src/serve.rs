@@ -32,8 +32,9 @@ use crate::{
     task::TaskService,
 };
 
-/// Threads for what blocks; a call beyond waits for its turn.
-const BLOCKING_THREADS: usize = 8;
+/// Threads for what blocks, each only while it is needed; a call beyond waits for its turn. Far more than work needs: some may
+/// sit in frozen control groups and dead file systems, and a kill must not wait behind them.
+const BLOCKING_THREADS: usize = 128;
 
 /// An idle one ends after this.
 const KEEP_ALIVE: Duration = Duration::from_millis(300);

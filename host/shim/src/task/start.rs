@@ -89,7 +89,9 @@ async fn start_exec(shim: &Arc<Shim>, container: &Arc<Container>, exec: &Arc<Exe
     let watched = exit::watch(shim, container, process, ending);
     let connected = console.map_or(Ok(()), |console| attached.connect_terminal(console, process.owner, &shim.logs));
     *process.attached() = Some(attached);
-    if let Err(error) = watched.and(connected) {
+    // Whoever asked for it may have given up and forgotten it while it was being made.
+    let wanted = container.exec(&process.exec_id).map(drop);
+    if let Err(error) = watched.and(connected).and(wanted) {
         let _ = blocking(move || runtime.kill(SIGKILL)).await;
         return Err(error).step(what);
     }

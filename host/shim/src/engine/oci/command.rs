@@ -17,7 +17,7 @@ use wharf_shim_api::OciRuntime;
 use crate::engine::ended::ends;
 
 /// How long one command may take.
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A log that says more than this says nothing.
 const LONGEST_LOG: u64 = 1 << 20;
@@ -70,7 +70,7 @@ impl<'a> Call<'a> {
         self
     }
 
-    /// Runs it to its end; an error has the words of its log. Blocks, 30 seconds at most.
+    /// Runs it to its end; an error has the words of its log. Blocks, 20 seconds at most.
     pub fn run(mut self) -> Result<()> {
         let what = format!("{} {}", self.runtime.path.display(), self.verb);
         fs::create_dir_all(&self.runtime.root).step(|| format!("make {}", self.runtime.root.display()))?;
