@@ -85,7 +85,6 @@ impl Cgroup {
         self.hierarchies.mounted().iter().map(|h| (h.mount.join(&self.relative), h.v2))
     }
 
-    #[cfg(test)]
     pub(crate) fn hierarchies(&self) -> &Hierarchies {
         &self.hierarchies
     }

@@ -46,6 +46,31 @@ impl Cgroup {
         }
     }
 
+    /// The nearest cgroup above that somebody has frozen, by its path. What is in this one stands then, whatever is done
+    /// here, and under v1 not even SIGKILL ends it.
+    pub fn frozen_above(&self) -> Option<String> {
+        let path = self.path();
+        let mut path = path.as_str();
+        while let Some((above, _)) = path.rsplit_once('/').filter(|(above, _)| !above.is_empty()) {
+            let cgroup = self.hierarchies().open(above).ok()?;
+            if cgroup.is_told_to_freeze() {
+                return Some(above.to_owned());
+            }
+            path = above;
+        }
+        None
+    }
+
+    /// By itself, not by one above.
+    fn is_told_to_freeze(&self) -> bool {
+        let told = match (self.slot(Controller::Freezer), self.unified()) {
+            (Some(freezer), _) => freezer.read("freezer.self_freezing").ok(),
+            (None, Some(dir)) => file::read(&dir.join("cgroup.freeze")).ok(),
+            (None, None) => None,
+        };
+        told.is_some_and(|told| told.trim() == "1")
+    }
+
     fn set_frozen(&self, frozen: bool) -> Result<()> {
         let (file, value) = match (self.slot(Controller::Freezer), self.unified()) {
             (Some(freezer), _) => (freezer.dir.join("freezer.state"), if frozen { "FROZEN" } else { "THAWED" }),
@@ -77,6 +102,12 @@ mod tests {
             assert!(own.cgroup.is_frozen().unwrap());
             own.cgroup.thaw().unwrap();
             assert!(!own.cgroup.is_frozen().unwrap());
+            let below = own.cgroup.hierarchies().open(&format!("{}/below", own.cgroup.path())).unwrap();
+            assert_eq!(below.frozen_above(), None);
+            own.cgroup.freeze(Duration::from_secs(5)).unwrap();
+            assert_eq!(below.frozen_above(), Some(own.cgroup.path()));
+            assert_eq!(own.cgroup.frozen_above(), None, "none above it is");
+            own.cgroup.thaw().unwrap();
             sleeper.kill().unwrap();
             sleeper.wait().unwrap();
             own.cgroup.hierarchies().open("/wharf-test-absent").unwrap().thaw().unwrap();
