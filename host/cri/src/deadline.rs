@@ -2,8 +2,9 @@ use std::time::Duration;
 
 use tonic::metadata::MetadataMap;
 
-/// How much earlier we answer than tonic would, whose timer runs since before the request was read.
-const EARLIER: Duration = Duration::from_millis(2);
+/// How much earlier we answer than the client gives up, a fiftieth of its patience between these two: what its call is at
+/// is of use only to who still listens.
+const EARLIER: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(500));
 
 /// How long a client waits for its answer, by `grpc-timeout` (gRPC over HTTP/2, "Timeout"); `None`: as long as it takes.
 ///
@@ -22,7 +23,8 @@ pub(crate) fn patience(metadata: &MetadataMap) -> Option<Duration> {
         "n" => Duration::from_nanos(number),
         _ => return None,
     };
-    Some(whole.saturating_sub(EARLIER))
+    let (least, most) = EARLIER;
+    Some(whole.saturating_sub((whole / 50).clamp(least, most)))
 }
 
 #[cfg(test)]
@@ -36,9 +38,9 @@ mod tests {
             metadata.insert("grpc-timeout", text.parse().unwrap());
             patience(&metadata)
         };
-        assert_eq!(of("1H"), Some(Duration::from_millis(3_599_998)));
-        assert_eq!(of("2S"), Some(Duration::from_millis(1998)));
-        assert_eq!(of("500m"), Some(Duration::from_millis(498)));
+        assert_eq!(of("1H"), Some(Duration::from_millis(3_599_500)));
+        assert_eq!(of("2S"), Some(Duration::from_millis(1960)));
+        assert_eq!(of("500m"), Some(Duration::from_millis(490)));
         assert_eq!(of("99999999n"), Some(Duration::from_nanos(97_999_999)));
         assert_eq!(of("1u"), Some(Duration::ZERO));
         for bad in ["", "S", "5", "5x", "-1S", "99999999999999999999H"] {

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use tokio::sync::watch;
 
 /// How far a pull is.
@@ -54,6 +56,30 @@ impl Progress {
     /// Bytes that have arrived, and bytes of all layers.
     pub fn bytes(&self) -> (u64, u64) {
         self.layers.iter().fold((0, 0), |(done, total), layer| (done + layer.done, total + layer.total))
+    }
+}
+
+impl fmt::Display for Progress {
+    /// What is under way, for people; of many layers the lowest.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let under_way = |layer: &&LayerProgress| !matches!(layer.state, LayerState::Unpacked | LayerState::Done);
+        let done = self.layers.len() - self.layers.iter().filter(under_way).count();
+        match self.layers.iter().find(under_way) {
+            None => write!(f, "commit its {} layers", self.layers.len()),
+            Some(layer) => {
+                let LayerProgress { digest, done: bytes, total, state } = layer;
+                let at = match state {
+                    LayerState::Waiting => "it waits for its turn",
+                    LayerState::Downloading => "downloading",
+                    _ => "unpacking",
+                };
+                write!(
+                    f,
+                    "layer {digest}: {at}, {bytes} of {total} bytes; {done} of {} layers are done",
+                    self.layers.len()
+                )
+            }
+        }
     }
 }
 

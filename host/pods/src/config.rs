@@ -30,6 +30,9 @@ pub struct PodsConfig {
     pub event_buffer: usize,
     /// How long a shim may take to start and to answer a call that waits for nothing else.
     pub shim_deadline: Duration,
+    /// How long whoever asks waits for any one step of what is asked, before the answer is that step's name. The step, which
+    /// may sit in a file system that does not answer, goes on; the same call again waits anew.
+    pub step_deadline: Duration,
     /// How long a killed container may take to be gone before its removal fails.
     pub kill_deadline: Duration,
 }
@@ -50,6 +53,7 @@ impl PodsConfig {
             volatile: true,
             event_buffer: 1000,
             shim_deadline: Duration::from_secs(30),
+            step_deadline: Duration::from_secs(100),
             kill_deadline: Duration::from_secs(30),
         }
     }

@@ -11,6 +11,7 @@ use wharf_images::Images;
 use wharf_network::Networks;
 use wharf_shim_api::Features;
 use wharf_snapshots::Snapshots;
+use wharf_steps::{Turn, step};
 use wharf_store::Store;
 
 use crate::{
@@ -56,7 +57,7 @@ pub(crate) struct PodEntry {
     /// False until a new daemon has undone or gone on with what the last one left of the pod and its containers.
     recovered: watch::Sender<bool>,
     /// Held by one verb at a time.
-    pub(crate) life: Arc<tokio::sync::Mutex<()>>,
+    pub(crate) life: Turn,
 }
 
 /// A container's row, the news of its end, and the lock under which its life moves on.
@@ -66,7 +67,7 @@ pub(crate) struct ContainerEntry {
     book: tokio::sync::Mutex<()>,
     ended: watch::Sender<bool>,
     /// Held by one verb at a time; never by the watcher of its end.
-    pub(crate) life: tokio::sync::Mutex<()>,
+    pub(crate) life: Turn,
 }
 
 // === impl Pods ===
@@ -131,13 +132,13 @@ impl Inner {
         let features = config.handlers.keys().map(|name| (name.clone(), OnceCell::new())).collect();
         Self {
             events: Hub::new(config.event_buffer),
+            operations: Operations::new(config.step_deadline),
             config,
             store,
             snapshots,
             images,
             networks,
             cgroups,
-            operations: Operations::new(),
             features,
             cores: Cores::default(),
             writable_layers: WritableLayers::default(),
@@ -215,7 +216,7 @@ impl Inner {
             shim: Mutex::default(),
             looked: watch::Sender::new(looked),
             recovered: watch::Sender::new(looked),
-            life: Arc::default(),
+            life: Turn::default(),
         });
         self.pods.write().unwrap_or_else(PoisonError::into_inner).insert(id, entry.clone());
         entry
@@ -253,7 +254,7 @@ impl Inner {
             ended: watch::Sender::new(container.stage == container::Stage::Exited),
             row: Mutex::new(container),
             book: tokio::sync::Mutex::default(),
-            life: tokio::sync::Mutex::default(),
+            life: Turn::default(),
         });
         self.containers.write().unwrap_or_else(PoisonError::into_inner).insert(id, entry.clone());
         entry
@@ -311,7 +312,9 @@ impl PodEntry {
     /// `FailedPrecondition` where the pod has none: it was stopped, or its shim is gone.
     pub(crate) async fn shim(&self) -> Result<Shim> {
         // The sender lives in `self`, so the channel cannot close; the steps of the search have deadlines of their own.
-        let _ = self.looked.subscribe().wait_for(|looked| *looked).await;
+        let (id, mut looked) = (self.lock().id.clone(), self.looked.subscribe());
+        let _ =
+            step(move || format!("pod sandbox {id}: look for its supervisor"), looked.wait_for(|looked| *looked)).await;
         self.found_shim().ok_or_else(|| {
             Error::new(Kind::FailedPrecondition, format!("pod sandbox {} is not ready", self.lock().id))
                 .hint("it was stopped or its supervisor is gone; remove it and run a new one")
@@ -332,7 +335,9 @@ impl PodEntry {
     /// which the recovery holds.
     pub(crate) async fn recovered(&self) {
         // The sender lives in `self`, so the channel cannot close; the recovery has deadlines of its own.
-        let _ = self.recovered.subscribe().wait_for(|recovered| *recovered).await;
+        let (id, mut recovered) = (self.lock().id.clone(), self.recovered.subscribe());
+        let name = move || format!("pod sandbox {id}: take it over from the last daemon");
+        let _ = step(name, recovered.wait_for(|recovered| *recovered)).await;
     }
 
     /// The recovery has come to its end.

@@ -30,7 +30,6 @@ mod store;
 mod streams;
 mod time;
 
-pub(crate) use self::operations::detached;
 pub use self::{
     config::PodsConfig,
     container::{Container, ContainerMetadata, ContainerRequest, ContainerState, ImageVolume, NewContainer, User},

@@ -9,6 +9,7 @@ use wharf_error::{Error, Result};
 use wharf_images::Images;
 use wharf_network::Networks;
 use wharf_snapshots::{Kind, Snapshots};
+use wharf_steps::Steps;
 use wharf_store::Store;
 
 use crate::{
@@ -56,11 +57,12 @@ impl Pods {
             let id = row.id.clone();
             let (inner, entry) = (inner.clone(), inner.list_pod(row, false));
             // Taken before the first request can be served: verbs wait here for their own pod, and for no other.
-            let life = entry.life.clone().lock_owned().await;
+            let steps = Steps::new(format!("take over pod sandbox {id}"));
+            let life = steps.scope(entry.life.take()).await;
             let span = tracing::info_span!("recover", pod = %id);
             recoveries.push(tokio::spawn(
                 async move {
-                    if let Err(error) = inner.recover(&entry).await {
+                    if let Err(error) = steps.scope(inner.recover(&entry)).await {
                         tracing::error!(%error, "recover a pod sandbox; its removal can still be asked for");
                     }
                     entry.set_recovered();
@@ -192,7 +194,7 @@ impl Inner {
         let row = entry.row();
         match row.stage {
             container::Stage::Making | container::Stage::Removing => {
-                let _life = entry.life.lock().await;
+                let _life = entry.life.take().await;
                 self.remove_container(entry).await
             }
             container::Stage::Created | container::Stage::Exited => Ok(()),
@@ -262,7 +264,7 @@ impl Inner {
         self.networks.collect(|pod| self.pod_entry(pod).is_ok()).await;
         for pod in self.all_pod_ids() {
             let Ok(entry) = self.pod_entry(&pod) else { continue };
-            let _life = entry.life.lock().await;
+            let _life = entry.life.take().await;
             if entry.row().stage == pod::Stage::Made
                 && let Err(error) = self.networks.check(&pod).await
             {

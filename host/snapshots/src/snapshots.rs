@@ -7,6 +7,7 @@ use std::{
 use tokio::task;
 use wharf_error::{Error, Result};
 use wharf_plugins::Usage;
+use wharf_steps::step;
 use wharf_store::Store;
 
 use crate::{
@@ -113,7 +114,7 @@ impl Snapshots {
     pub async fn mounts(&self, namespace: &str, key: &str) -> Result<Mounts> {
         let (scope, held) = self.hold(namespace, [(key, Hold::Alone)]).await;
         let key = key.to_owned();
-        self.run(held, move |core| core.mounts(&scope, &key)).await
+        self.run("ask the snapshotter how a snapshot is mounted", held, move |core| core.mounts(&scope, &key)).await
     }
 
     /// Where the content of an active snapshot is written without mounting it.
@@ -123,7 +124,7 @@ impl Snapshots {
     pub async fn content_dir(&self, namespace: &str, key: &str) -> Result<ContentTarget> {
         let (scope, held) = self.hold(namespace, [(key, Hold::Shared)]).await;
         let key = key.to_owned();
-        self.run(held, move |core| core.content(&scope, &key)).await
+        self.run("ask the snapshotter where a snapshot is written", held, move |core| core.content(&scope, &key)).await
     }
 
     /// Makes the active snapshot `key` a committed one called `name`; the key is free then. Its bytes reach the disk
@@ -136,7 +137,7 @@ impl Snapshots {
     pub async fn commit(&self, namespace: &str, name: &str, key: &str) -> Result<()> {
         let (scope, held) = self.hold(namespace, [(name, Hold::Alone), (key, Hold::Alone)]).await;
         let (name, key) = (name.to_owned(), key.to_owned());
-        self.run(held, move |core| core.commit(&scope, &name, &key, Onto::Same)).await
+        self.run("commit a snapshot", held, move |core| core.commit(&scope, &name, &key, Onto::Same)).await
     }
 
     /// [`commit`](Self::commit) on another parent than it was prepared on, so that layers can be written in any order.
@@ -148,7 +149,7 @@ impl Snapshots {
         let wanted = wanted.chain(parent.map(|parent| (parent, Hold::Shared)));
         let (scope, held) = self.hold(namespace, wanted).await;
         let (name, key, onto) = (name.to_owned(), key.to_owned(), Onto::Other(parent.map(str::to_owned)));
-        self.run(held, move |core| core.commit(&scope, &name, &key, onto)).await
+        self.run("commit a snapshot", held, move |core| core.commit(&scope, &name, &key, onto)).await
     }
 
     /// Whether the plugin can commit a layer onto another parent than it was prepared on.
@@ -164,7 +165,7 @@ impl Snapshots {
     pub async fn remove(&self, namespace: &str, key: &str) -> Result<()> {
         let (scope, held) = self.hold(namespace, [(key, Hold::Alone)]).await;
         let key = key.to_owned();
-        self.run(held, move |core| core.remove(&scope, &key)).await
+        self.run("remove a snapshot", held, move |core| core.remove(&scope, &key)).await
     }
 
     /// What is known about a snapshot.
@@ -201,7 +202,7 @@ impl Snapshots {
     pub async fn usage(&self, namespace: &str, key: &str) -> Result<Usage> {
         let (scope, held) = self.hold(namespace, [(key, Hold::Alone)]).await;
         let key = key.to_owned();
-        self.run(held, move |core| core.usage(&scope, &key)).await
+        self.run("measure a snapshot", held, move |core| core.usage(&scope, &key)).await
     }
 
     /// Removes the committed snapshots of a namespace that nothing needs: not in `keep`, and not below anything that
@@ -236,7 +237,7 @@ impl Snapshots {
     pub async fn sweep(&self, in_use: &HashSet<u64>) -> Result<Swept> {
         let held = self.0.locks.hold_all().await;
         let in_use = in_use.clone();
-        self.run(held, move |core| core.sweep(Removal::Except(&in_use))).await
+        self.run("compare the snapshots with the disk", held, move |core| core.sweep(Removal::Except(&in_use))).await
     }
 
     /// Waits until the bytes of all layers committed before are on the disk.
@@ -279,29 +280,33 @@ impl Snapshots {
         let wanted = [(key, Hold::Alone)].into_iter().chain(parent.map(|parent| (parent, Hold::Shared)));
         let (scope, held) = self.hold(namespace, wanted).await;
         let (key, parent) = (key.to_owned(), parent.map(str::to_owned));
-        self.run(held, move |core| core.prepare(&scope, &key, kind, parent.as_deref(), labels)).await
+        self.run("prepare a snapshot", held, move |core| core.prepare(&scope, &key, kind, parent.as_deref(), labels))
+            .await
     }
 
     async fn hold<'a>(&self, namespace: &str, wanted: impl IntoIterator<Item = (&'a str, Hold)>) -> (Scope, Held) {
         let scope = self.0.core.scope(namespace);
         let wanted: Vec<_> = wanted.into_iter().map(|(key, hold)| (scope.row(key), hold)).collect();
-        let held = self.0.locks.hold(wanted).await;
+        let key = wanted.first().map(|(key, _)| key.clone()).unwrap_or_default();
+        let name = move || format!("snapshot {key}: wait for another change of it, or of its parent");
+        let held = step(name, self.0.locks.hold(wanted)).await;
         (scope, held)
     }
 
-    /// Runs a change to its end, holding what it holds.
+    /// Runs a change to its end, holding what it holds. Who waits for it can be told what it is.
     async fn run<R: Send + 'static>(
         &self,
+        change: &'static str,
         held: Held,
-        change: impl FnOnce(&Core) -> Result<R> + Send + 'static,
+        work: impl FnOnce(&Core) -> Result<R> + Send + 'static,
     ) -> Result<R> {
         let core = self.0.core.clone();
-        blocking(move || {
-            let result = change(&core);
+        let working = blocking(move || {
+            let result = work(&core);
             drop(held);
             result
-        })
-        .await
+        });
+        step(move || change.to_owned(), working).await
     }
 }
 

@@ -5,6 +5,7 @@ use std::{
 
 use tokio::{sync::oneshot, task};
 use wharf_error::{Error, Result};
+use wharf_steps::step;
 
 use crate::{
     committer::{Committer, stopped, write_now},
@@ -105,7 +106,7 @@ impl Store {
     {
         let (sender, answer) = oneshot::channel();
         self.0.committer.submit(change, move |result| drop(sender.send(result)));
-        answer.await.unwrap_or_else(|_| Err(stopped()))
+        step(|| "write the books to the disk".into(), answer).await.unwrap_or_else(|_| Err(stopped()))
     }
 
     /// [`write_crash`](Self::write_crash) for async code, on a blocking thread. Cancelling it does not undo it.
@@ -118,7 +119,7 @@ impl Store {
         F: FnOnce(&mut Writer<'_>) -> Result<R> + Send + 'static,
     {
         let store = self.clone();
-        blocking(move || store.write_crash(change)).await
+        step(|| "write the books".into(), blocking(move || store.write_crash(change))).await
     }
 
     /// [`read`](Self::read) for async code, on a blocking thread.
@@ -131,7 +132,7 @@ impl Store {
         F: FnOnce(&Reader<'_>) -> Result<R> + Send + 'static,
     {
         let store = self.clone();
-        blocking(move || store.read(read)).await
+        step(|| "read the books".into(), blocking(move || store.read(read))).await
     }
 
     /// This store's own UUID, made when its durable file was.

@@ -8,6 +8,7 @@ use oci_spec::runtime::Mount;
 use wharf_api::cri::{Mount as Asked, MountPropagation};
 use wharf_error::{Error, Result, ResultExt as _};
 use wharf_shim_api::Namespace;
+use wharf_steps::step_blocking;
 
 use super::{
     Input, propagation,
@@ -161,7 +162,10 @@ fn image(asked: &Asked, images: &BTreeMap<PathBuf, String>) -> Result<Mount> {
 }
 
 fn bind(asked: &Asked, root: &mut Option<String>) -> Result<Mount> {
-    let source = source(&asked.host_path).step(|| format!("mounts[{}]", asked.container_path))?;
+    // It may be on a file system that does not answer.
+    let name = format!("mounts[{}]: resolve the host's path {}", asked.container_path, asked.host_path);
+    let source = step_blocking(move || name.clone(), || source(&asked.host_path));
+    let source = source.step(|| format!("mounts[{}]", asked.container_path))?;
     let propagation = match MountPropagation::try_from(asked.propagation).unwrap_or_default() {
         MountPropagation::PropagationPrivate => "rprivate",
         MountPropagation::PropagationBidirectional => {

@@ -4,6 +4,7 @@ use tokio_util::sync::CancellationToken;
 use wharf_crash_points::point;
 use wharf_error::{Kind, Result, ResultExt as _};
 use wharf_registry::{Auth, Reference};
+use wharf_steps::step;
 
 use super::select::select;
 use crate::{
@@ -53,13 +54,15 @@ async fn pull(
     let selected = select(core, reference, auth).await?;
     progress.layers(selected.layers.iter().map(|l| (l.descriptor.digest().to_string(), l.descriptor.size())));
     // Held before anything is looked up, so that what is found stays.
-    let not_collecting = core.garbage.read().await;
+    let not_collecting = step(|| "wait for unused layers to be removed".into(), core.garbage.read()).await;
     let chain = selected.layers.iter().map(|layer| layer.chain_id.clone());
     *lease = Some(core.leases.hold(namespace, chain.collect()));
     drop(not_collecting);
     let from = Repository { client: core.client.clone(), reference: reference.clone(), auth: auth.cloned() };
     point!("images.pull.selected");
-    extract(core, namespace, &selected, Source::Registry(Box::new(from)), progress, scratch).await?;
+    let layers = progress.subscribe();
+    let extracting = extract(core, namespace, &selected, Source::Registry(Box::new(from)), progress, scratch);
+    step(move || layers.borrow().to_string(), extracting).await?;
     point!("images.pull.extracted");
     let digest_name = reference.at(selected.target.digest());
     let names = match reference.digest() {

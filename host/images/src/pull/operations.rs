@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 use wharf_error::{Error, Result};
 use wharf_registry::{Auth, Reference};
+use wharf_steps::Steps;
 
 use super::operation;
 use crate::{Image, Progress, core::Core, progress::Reporter};
@@ -29,6 +30,8 @@ struct Key {
 }
 
 struct Operation {
+    /// What it is at.
+    steps: Steps,
     waiting: watch::Sender<usize>,
     progress: Reporter,
     answer: watch::Sender<Option<Result<Image, Arc<Error>>>>,
@@ -52,6 +55,16 @@ impl Operations {
         progress: Option<watch::Sender<Progress>>,
     ) -> Result<Image> {
         let waiter = self.join(Key { namespace: namespace.to_owned(), reference: reference.clone(), auth });
+        let steps = waiter.0.steps.clone();
+        steps.follow(self.wait(waiter, reference, progress)).await
+    }
+
+    async fn wait(
+        &self,
+        waiter: Waiter,
+        reference: &Reference,
+        progress: Option<watch::Sender<Progress>>,
+    ) -> Result<Image> {
         let mut answer = waiter.0.answer.subscribe();
         let answered = answer.wait_for(Option::is_some);
         let result = match progress {
@@ -82,6 +95,7 @@ impl Operations {
             hash_map::Entry::Occupied(entry) => Waiter::new(entry.get().clone()),
             hash_map::Entry::Vacant(entry) => {
                 let operation = Arc::new(Operation {
+                    steps: Steps::new(format!("pull {}", entry.key().reference)),
                     waiting: watch::Sender::new(0),
                     progress: Reporter::new(),
                     answer: watch::Sender::new(None),
@@ -106,7 +120,7 @@ impl Operations {
             &operation.progress,
             cancel.clone(),
         );
-        let mut work = std::pin::pin!(work);
+        let mut work = std::pin::pin!(operation.steps.scope(work));
         let result = tokio::select! {
             result = &mut work => result,
             () = self.abandoned(&key, &operation) => {

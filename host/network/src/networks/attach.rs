@@ -1,6 +1,7 @@
 use std::{net::IpAddr, path::PathBuf, sync::PoisonError};
 
 use wharf_error::{Error, Kind, Result, ResultExt as _};
+use wharf_steps::step;
 
 use super::Networks;
 use crate::{Mode, NetworkRequest, PodName, attachment::Attachment, request::Target, result::addresses};
@@ -45,19 +46,20 @@ impl Networks {
         let networks = loaded.networks()?;
         let pod_cidr = inner.pod_cidr.read().unwrap_or_else(PoisonError::into_inner).clone();
         let target = Target::new(pod, netns, name, request, &pod_cidr)?;
-        let _no_collection = inner.collecting.read().await;
+        let _no_collection =
+            step(|| "wait for the collection of leaked network attachments".into(), inner.collecting.read()).await;
         let mut row = Attachment::planned(&target, networks);
         inner.put(&row).await?;
         for (network, joined) in networks.iter().zip(0..) {
             let Some(interface) = row.joined.get(joined).map(|joined| joined.interface.clone()) else { continue };
             let result = inner.plugins.add(network, &target, &interface).await?;
             // Read before it is kept: what is in the books can be shown.
-            let step = || format!("network {}: ADD", network.name);
-            let found = addresses(&result, &interface).step(step)?;
+            let adding = || format!("network {}: ADD", network.name);
+            let found = addresses(&result, &interface).step(adding)?;
             // The kubelet would make a pod without an address anew for ever, and never say why.
             if joined == 0 && found.is_empty() {
                 let what = format!("it gave no address to {interface}");
-                return Err(Error::new(Kind::Unknown, what).hint("look at the plugin's ipam")).step(step);
+                return Err(Error::new(Kind::Unknown, what).hint("look at the plugin's ipam")).step(adding);
             }
             if let Some(joined) = row.joined.get_mut(joined) {
                 joined.result = Some(result);

@@ -5,6 +5,7 @@ use std::{
 };
 
 use wharf_error::{Result, ResultExt as _};
+use wharf_steps::step;
 
 use super::{Inner, Networks};
 
@@ -25,7 +26,8 @@ impl Networks {
         if !self.holds(pod) {
             return Ok(());
         }
-        let _no_collection = inner.collecting.read().await;
+        let _no_collection =
+            step(|| "wait for the collection of leaked network attachments".into(), inner.collecting.read()).await;
         let Some(mut row) = inner.rows().get(pod).cloned() else { return Ok(()) };
         if row.settled {
             row.settled = false;
@@ -61,7 +63,10 @@ impl Inner {
                 stray.end_within(deadline.saturating_sub(begin.elapsed()));
             }
         };
-        tokio::task::spawn_blocking(wait).await.step(|| "wait for network plugins of the daemon before this one".into())
+        let waiting = tokio::task::spawn_blocking(wait);
+        step(|| "wait for network plugins of the daemon before this one".into(), waiting)
+            .await
+            .step(|| "wait for network plugins of the daemon before this one".into())
     }
 }
 

@@ -4,6 +4,7 @@ use std::{
 };
 
 use wharf_error::{Error, Kind, Result, ResultExt as _};
+use wharf_steps::step;
 
 use super::Inner;
 use crate::conf::{self, Network};
@@ -52,7 +53,7 @@ impl Inner {
 
     /// Reads the folder and looks for the plugins, unless somebody else has since `seen`.
     pub(super) async fn reload(&self, seen: Option<Instant>) -> Arc<Loaded> {
-        let _turn = self.loading.lock().await;
+        let _turn = step(|| "wait for the network configuration to be read".into(), self.loading.lock()).await;
         let before = self.last_loaded();
         if before.at != seen {
             return before;
@@ -72,8 +73,9 @@ impl Inner {
 
     async fn read(&self, before: &[Network]) -> Result<Vec<Network>> {
         let (folder, most) = (self.config.conf_dir.clone(), self.config.max_networks);
-        let read = tokio::task::spawn_blocking(move || conf::load(&folder, most)).await;
-        let networks = read.step(|| "read the network configuration".into())??;
+        let reading = tokio::task::spawn_blocking(move || conf::load(&folder, most));
+        let networks = step(|| "read the network configuration".into(), reading).await;
+        let networks = networks.step(|| "read the network configuration".into())??;
         for network in networks.iter().filter(|network| !before.contains(network)) {
             self.plugins.verify(network).await?;
         }

@@ -13,6 +13,7 @@ use tokio::{
     process::{Child, Command},
 };
 use wharf_error::{Error, Kind, Result, ResultExt as _};
+use wharf_steps::step;
 
 use super::{find::find, group::Group, output::Output, said, stray::OWNER};
 use crate::{conf::plugin_type, request::Target, version::Version};
@@ -73,9 +74,9 @@ impl Plugins {
     /// Named after network, plugin and verb: `DeadlineExceeded`, and the plugin is killed with its group;
     /// `FailedPrecondition` where it is not there; else what it says.
     pub(crate) async fn call(&self, call: &Call<'_>) -> Result<Vec<u8>> {
-        self.run(call)
-            .await
-            .step(|| format!("network {}: plugin {}: {}", call.network, plugin_type(call.plugin), call.verb))
+        let what = format!("network {}: plugin {}: {}", call.network, plugin_type(call.plugin), call.verb);
+        let name = what.clone();
+        step(move || name.clone(), self.run(call)).await.step(|| what)
     }
 
     /// Whether the plugin's program is there.

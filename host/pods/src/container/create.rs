@@ -10,6 +10,7 @@ use oci_spec::runtime::Spec;
 use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_images::Image;
+use wharf_steps::step_blocking;
 
 use super::{Container, ContainerRequest, NewContainer, record::Stage, volumes};
 use crate::{
@@ -50,7 +51,7 @@ impl Pods {
         };
         let asked = request.clone();
         let work = || async move { inner.create_container(asked, build).await };
-        self.inner.operations.run(&key, &contents, known, work).await
+        self.inner.operations.run("create", &key, &contents, known, work).await
     }
 }
 
@@ -64,7 +65,7 @@ impl Inner {
     ) -> Result<String> {
         let pod = self.pod_entry(&request.pod)?;
         // A pod that is being stopped or removed takes no new container, and is not stopped half way through this.
-        let _life = pod.life.lock().await;
+        let _life = pod.life.take().await;
         pod.shim().await?;
         let pod = pod.row();
         if pod.stage != pod::Stage::Made {
@@ -146,7 +147,11 @@ impl Inner {
             write_spec(&new.bundle, &spec)?;
             point!("pods.create.spec");
             match log_path.as_deref().and_then(Path::parent) {
-                Some(folder) => fs::create_dir_all(folder).step(|| format!("make the log folder {}", folder.display())),
+                Some(folder) => {
+                    let what = format!("make the log folder {}", folder.display());
+                    let name = what.clone();
+                    step_blocking(move || name.clone(), || fs::create_dir_all(folder)).step(|| what)
+                }
                 None => Ok(()),
             }
         })

@@ -20,12 +20,13 @@ impl Pods {
             Err(error) if error.is_not_found() => return Ok(()),
             found => found?,
         };
-        let inner = self.inner.clone();
-        crate::detached("remove container", async move {
-            let _life = entry.life.lock().await;
-            inner.remove_container(&entry).await
-        })
-        .await
+        let (inner, what) = (self.inner.clone(), format!("remove container {}", entry.row().id));
+        self.inner
+            .detached(what, Duration::ZERO, async move {
+                let _life = entry.life.take().await;
+                inner.remove_container(&entry).await
+            })
+            .await
     }
 }
 

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
@@ -27,12 +27,13 @@ impl Pods {
     /// step of making the process.
     pub async fn start_container(&self, id: &str) -> Result<()> {
         let entry = self.inner.recovered_entry(id).await?;
-        let inner = self.inner.clone();
-        crate::detached("start container", async move {
-            let _life = entry.life.lock().await;
-            inner.start_container(&entry).await
-        })
-        .await
+        let (inner, what) = (self.inner.clone(), format!("start container {}", entry.row().id));
+        self.inner
+            .detached(what, Duration::ZERO, async move {
+                let _life = entry.life.take().await;
+                inner.start_container(&entry).await
+            })
+            .await
     }
 }
 

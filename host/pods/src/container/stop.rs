@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
+use wharf_steps::step;
 
 use super::record::Stage;
 use crate::{
@@ -26,12 +27,13 @@ impl Pods {
             Err(error) if error.is_not_found() => return Ok(()),
             found => found?,
         };
-        let inner = self.inner.clone();
-        crate::detached("stop container", async move {
-            inner.settle(&entry).await;
-            inner.stop_container(&entry, timeout).await
-        })
-        .await
+        let (inner, what) = (self.inner.clone(), format!("stop container {}", entry.row().id));
+        self.inner
+            .detached(what, timeout, async move {
+                inner.settle(&entry).await;
+                inner.stop_container(&entry, timeout).await
+            })
+            .await
     }
 }
 
@@ -42,7 +44,7 @@ impl Inner {
     /// hold the container's `life`.
     pub(crate) async fn settle(&self, entry: &ContainerEntry) {
         if entry.row().stage == Stage::Starting {
-            drop(entry.life.lock().await);
+            drop(entry.life.take().await);
         }
     }
 
@@ -64,7 +66,8 @@ impl Inner {
         self.signal(entry, SIGKILL, true).await.step(what)?;
         point!("pods.stop-container.killed");
         let deadline = self.config.kill_deadline;
-        tokio::time::timeout(deadline, entry.ended()).await.map_err(|_| {
+        let ended = step(|| "wait for its end after SIGKILL".into(), entry.ended());
+        tokio::time::timeout(deadline, ended).await.map_err(|_| {
             Error::new(
                 Kind::DeadlineExceeded,
                 format!("stop container {}: it has not ended {deadline:?} after SIGKILL", container.id),
@@ -98,7 +101,7 @@ impl Inner {
                 self.signal(entry, signal, false).await?;
             }
         }
-        entry.ended().await;
+        step(move || format!("wait for its end after signal {signal}"), entry.ended()).await;
         Ok(())
     }
 

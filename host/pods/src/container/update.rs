@@ -1,4 +1,4 @@
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use oci_spec::runtime::{LinuxResources, Spec};
 use serde_json::Value;
@@ -21,13 +21,14 @@ impl Pods {
     /// else what the kernel says.
     pub async fn update_container(&self, id: &str, limits: LinuxResources) -> Result<()> {
         let entry = self.inner.recovered_entry(id).await?;
-        let inner = self.inner.clone();
-        crate::detached("update container", async move {
-            let _life = entry.life.lock().await;
-            let id = entry.row().id;
-            inner.update_limits(&entry, limits).await.step(|| format!("update container {id}"))
-        })
-        .await
+        let (inner, what) = (self.inner.clone(), format!("update container {}", entry.row().id));
+        self.inner
+            .detached(what, Duration::ZERO, async move {
+                let _life = entry.life.take().await;
+                let id = entry.row().id;
+                inner.update_limits(&entry, limits).await.step(|| format!("update container {id}"))
+            })
+            .await
     }
 }
 

@@ -58,8 +58,10 @@ impl Pods {
         if request.args.first().is_none_or(String::is_empty) {
             return Err(Error::invalid(format!("exec in container {container}: no command given")));
         }
-        let inner = self.inner.clone();
-        crate::detached("exec", async move { inner.exec_sync(&entry, request).await }).await
+        let (inner, row) = (self.inner.clone(), entry.row());
+        let what = format!("exec in container {}", row.id);
+        // It has as long as the caller gives it.
+        self.inner.detached(what, Duration::MAX, async move { inner.exec_sync(&entry, request).await }).await
     }
 }
 

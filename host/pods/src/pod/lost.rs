@@ -33,7 +33,7 @@ impl Inner {
                         break;
                     }
                 }
-                let _life = entry.life.lock().await;
+                let _life = entry.life.take().await;
                 let pod = entry.row();
                 if pod.stage != Stage::Made {
                     return;

@@ -1,4 +1,4 @@
-use std::{fs, io};
+use std::{fs, io, time::Duration};
 
 use wharf_crash_points::point;
 use wharf_error::{Result, ResultExt as _};
@@ -15,12 +15,13 @@ impl Pods {
             Err(error) if error.is_not_found() => return Ok(()),
             found => found?,
         };
-        let inner = self.inner.clone();
-        crate::detached("remove pod sandbox", async move {
-            let _life = entry.life.lock().await;
-            inner.remove_pod(&entry).await
-        })
-        .await
+        let (inner, what) = (self.inner.clone(), format!("remove pod sandbox {}", entry.row().id));
+        self.inner
+            .detached(what, Duration::ZERO, async move {
+                let _life = entry.life.take().await;
+                inner.remove_pod(&entry).await
+            })
+            .await
     }
 }
 
@@ -38,7 +39,7 @@ impl Inner {
             .await?;
         }
         for container in self.containers_of(&pod.id) {
-            let _life = container.life.lock().await;
+            let _life = container.life.take().await;
             self.remove_container(&container).await.step(|| format!("remove pod sandbox {}", pod.id))?;
         }
         point!("pods.remove.containers");

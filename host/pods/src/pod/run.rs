@@ -4,6 +4,7 @@ use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_network::{NetworkRequest, PodName};
 use wharf_shim_api::Namespace;
+use wharf_steps::{Steps, step, step_blocking};
 
 use super::{Pod, PodMetadata, PodRequest, record::Stage};
 use crate::{Pods, files, id, inner::Inner, inner::PodEntry, shim::Shim, time};
@@ -34,7 +35,7 @@ impl Pods {
             None => Ok(None),
         };
         let asked = request.clone();
-        self.inner.operations.run(&key, &contents, known, || async move { inner.run_pod(asked).await }).await
+        self.inner.operations.run("run", &key, &contents, known, || async move { inner.run_pod(asked).await }).await
     }
 }
 
@@ -71,7 +72,7 @@ impl Inner {
             owns_cgroup,
         };
         let entry = self.add_pod(pod).await?;
-        let _life = entry.life.lock().await;
+        let _life = entry.life.take().await;
         match self.make(&entry, request.resolv_conf, &request.network).await {
             Ok(()) => {
                 self.watch_pod(entry.clone());
@@ -96,7 +97,9 @@ impl Inner {
         blocking("make the pod's folder", move || {
             make_dir(&bundle)?;
             if !logs.as_os_str().is_empty() {
-                fs::create_dir_all(&logs).step(|| format!("make the log folder {}", logs.display()))?;
+                let what = format!("make the log folder {}", logs.display());
+                let name = what.clone();
+                step_blocking(move || name.clone(), || fs::create_dir_all(&logs)).step(|| what)?;
             }
             point!("pods.run.folder");
             files::write(&bundle, &sandbox, resolv_conf.as_deref())
@@ -148,13 +151,19 @@ impl Inner {
     }
 }
 
-/// Runs a short blocking step off the reactor.
+/// Runs a blocking step off the reactor. Short, unless a file system is slow; who waits for it can be told its name.
 pub(crate) async fn blocking<T: Send + 'static>(
     what: &'static str,
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    let span = tracing::Span::current();
-    tokio::task::spawn_blocking(move || span.in_scope(work)).await.step(|| what.to_owned())?
+    let (span, steps) = (tracing::Span::current(), Steps::current());
+    let working = tokio::task::spawn_blocking(move || {
+        span.in_scope(|| match steps {
+            Some(steps) => steps.enter(work),
+            None => work(),
+        })
+    });
+    step(|| what.to_owned(), working).await.step(|| what.to_owned())?
 }
 
 fn already_there(pod: &Pod, request: &PodRequest) -> Result<String> {

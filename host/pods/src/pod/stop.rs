@@ -22,12 +22,13 @@ impl Pods {
             Err(error) if error.is_not_found() => return Ok(()),
             found => found?,
         };
-        let inner = self.inner.clone();
-        crate::detached("stop pod sandbox", async move {
-            let _life = entry.life.lock().await;
-            inner.stop_pod(&entry).await
-        })
-        .await
+        let (inner, what) = (self.inner.clone(), format!("stop pod sandbox {}", entry.row().id));
+        self.inner
+            .detached(what, Duration::ZERO, async move {
+                let _life = entry.life.take().await;
+                inner.stop_pod(&entry).await
+            })
+            .await
     }
 }
 

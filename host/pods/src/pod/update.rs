@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use oci_spec::runtime::LinuxResources;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
@@ -14,13 +16,14 @@ impl Pods {
     /// have; else what the kernel says. Then nothing is noted.
     pub async fn update_pod(&self, id: &str, limits: LinuxResources) -> Result<()> {
         let entry = self.inner.pod_entry(id)?;
-        let inner = self.inner.clone();
-        crate::detached("update pod sandbox", async move {
-            let _life = entry.life.lock().await;
-            let id = entry.row().id;
-            inner.update_pod_limits(&entry, limits).await.step(|| format!("update pod sandbox {id}"))
-        })
-        .await
+        let (inner, what) = (self.inner.clone(), format!("update pod sandbox {}", entry.row().id));
+        self.inner
+            .detached(what, Duration::ZERO, async move {
+                let _life = entry.life.take().await;
+                let id = entry.row().id;
+                inner.update_pod_limits(&entry, limits).await.step(|| format!("update pod sandbox {id}"))
+            })
+            .await
     }
 }
 

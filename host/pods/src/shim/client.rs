@@ -57,7 +57,7 @@ impl Shim {
         F: Future<Output = ttrpc::Result<T>>,
     {
         let what = || format!("shim of pod {}: {step}", self.pod);
-        let answer = send(call(self.deadline, &request_id()));
+        let answer = self.named(step, send(call(self.deadline, &request_id())));
         // The client's own deadline is the shim's word; this one holds although the shim is stopped (SIGSTOP).
         match tokio::time::timeout(self.deadline, answer).await {
             Ok(answer) => answer.map_err(|error| from_status(&what(), error)),
@@ -72,8 +72,13 @@ impl Shim {
     where
         F: Future<Output = ttrpc::Result<T>>,
     {
-        let answer = send(call(Duration::ZERO, &request_id())).await;
+        let answer = self.named(step, send(call(Duration::ZERO, &request_id()))).await;
         answer.map_err(|error| from_status(&format!("shim of pod {}: {step}", self.pod), error))
+    }
+
+    async fn named<T>(&self, step: &str, answer: impl Future<Output = T>) -> T {
+        let (pod, name) = (self.pod.clone(), step.to_owned());
+        wharf_steps::step(move || format!("shim of pod {pod}: {name}"), answer).await
     }
 
     fn client(&self) -> Client {
@@ -82,7 +87,9 @@ impl Shim {
 }
 
 async fn connect_within(pod: &str, address: &str, deadline: Duration) -> Result<Client> {
-    match tokio::time::timeout(deadline, connect(address)).await {
+    let name = pod.to_owned();
+    let connecting = wharf_steps::step(move || format!("shim of pod {name}: connect"), connect(address));
+    match tokio::time::timeout(deadline, connecting).await {
         Ok(client) => client,
         Err(_) => Err(Error::new(Kind::DeadlineExceeded, format!("shim of pod {pod}: connect within {deadline:?}"))),
     }

@@ -61,7 +61,9 @@ async fn run(config: &PodsConfig, pod: &str, bundle: &Path, verb: &str) -> Resul
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    let output = tokio::time::timeout(config.shim_deadline + Duration::from_secs(1), command.output());
+    let (name, done) = (pod.to_owned(), verb.to_owned());
+    let output = wharf_steps::step(move || format!("shim of pod {name}: {done}"), command.output());
+    let output = tokio::time::timeout(config.shim_deadline + Duration::from_secs(1), output);
     let output = output
         .await
         .map_err(|_| {

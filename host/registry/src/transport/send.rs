@@ -7,6 +7,7 @@ use http::{
 use reqwest::Response;
 use url::Url;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
+use wharf_steps::step;
 
 use super::broken::Broken;
 use crate::{fallback::Failure, hosts::Origin};
@@ -77,7 +78,10 @@ impl Transport {
                 request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form.clone());
             }
             let host = url.host_str().unwrap_or_default().to_owned();
-            let response = match tokio::time::timeout(self.progress, request.send()).await {
+            // Not the query, which may be signed.
+            let asked = format!("wait for {host} to answer {method} {}", url.path());
+            let sent = step(move || asked.clone(), request.send());
+            let response = match tokio::time::timeout(self.progress, sent).await {
                 Ok(Ok(response)) => response,
                 Ok(Err(error)) => {
                     let broken = Broken::by(&error);

@@ -80,6 +80,14 @@ impl Config {
 
 impl Config {
     fn check_runtimes(&self) -> Result<()> {
+        let runtime = &self.runtime;
+        for (key, seconds) in [
+            ("shim_deadline", runtime.shim_deadline),
+            ("step_deadline", runtime.step_deadline),
+            ("kill_deadline", runtime.kill_deadline),
+        ] {
+            ensure!(seconds > 0, "runtime.{key} = 0: nothing could be done");
+        }
         let (runtimes, default) = (self.runtimes(), &self.runtime.default_handler);
         ensure!(
             runtimes.contains_key(default),

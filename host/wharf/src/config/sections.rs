@@ -154,6 +154,8 @@ pub(crate) struct Runtime {
     /// Seconds.
     pub(crate) shim_deadline: u64,
     /// Seconds.
+    pub(crate) step_deadline: u64,
+    /// Seconds.
     pub(crate) kill_deadline: u64,
     pub(crate) default_handler: String,
 }
@@ -317,7 +319,14 @@ impl Default for Plugins {
 
 impl Default for Runtime {
     fn default() -> Self {
-        Self { shim: None, compiler: None, shim_deadline: 30, kill_deadline: 30, default_handler: NATIVE.into() }
+        Self {
+            shim: None,
+            compiler: None,
+            shim_deadline: 30,
+            step_deadline: 100,
+            kill_deadline: 30,
+            default_handler: NATIVE.into(),
+        }
     }
 }
 

@@ -142,6 +142,7 @@ fn pods_config(config: &Config) -> Result<PodsConfig> {
     pods.event_buffer = config.cri.event_buffer;
     pods.volatile = config.snapshotter.volatile;
     pods.shim_deadline = Duration::from_secs(config.runtime.shim_deadline);
+    pods.step_deadline = Duration::from_secs(config.runtime.step_deadline);
     pods.kill_deadline = Duration::from_secs(config.runtime.kill_deadline);
     Ok(pods)
 }
