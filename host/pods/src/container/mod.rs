@@ -1,5 +1,6 @@
 mod create;
 mod exited;
+mod held;
 mod record;
 mod remove;
 mod start;

@@ -4,10 +4,11 @@ use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_steps::step;
 
-use super::record::Stage;
+use super::{held::held, record::Stage};
 use crate::{
     Pods,
     inner::{ContainerEntry, Inner},
+    pod::blocking,
     time,
 };
 
@@ -67,13 +68,13 @@ impl Inner {
         point!("pods.stop-container.killed");
         let deadline = self.config.kill_deadline;
         let ended = step(|| "wait for its end after SIGKILL".into(), entry.ended());
-        tokio::time::timeout(deadline, ended).await.map_err(|_| {
-            Error::new(
-                Kind::DeadlineExceeded,
-                format!("stop container {}: it has not ended {deadline:?} after SIGKILL", container.id),
-            )
-            .hint("a process of it may hang in the kernel (state D); the stop can be tried again")
-        })
+        if tokio::time::timeout(deadline, ended).await.is_ok() {
+            return Ok(());
+        }
+        let group = self.cgroups.open(&container.cgroup)?;
+        let why = blocking("look why it does not end", move || Ok(held(&group))).await?;
+        let what = format!("stop container {}: it has not ended {deadline:?} after SIGKILL{why}", container.id);
+        Err(Error::new(Kind::DeadlineExceeded, what).hint("the stop can be tried again"))
     }
 
     /// Sends the signal and waits for the end, however long that takes.
