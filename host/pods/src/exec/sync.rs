@@ -92,7 +92,17 @@ impl Inner {
             stderr: pipes.stderr.stdio(),
         };
         shim.exec(&new).await.step(what)?;
-        let ran = match shim.start_task(&container.id, &exec).await {
+        let starting = shim.start_task(&container.id, &exec);
+        let started = match request.timeout {
+            None => starting.await,
+            // Into a frozen container, or one with a dead file system, it would take longer than a probe waits. A process
+            // that is there after all is ended, for its exec is forgotten.
+            Some(timeout) => tokio::time::timeout(timeout, starting).await.unwrap_or_else(|_| {
+                let what = format!("timeout of {timeout:?} exceeded: it has not been started");
+                Err(Error::new(Kind::DeadlineExceeded, what))
+            }),
+        };
+        let ran = match started {
             Ok(_) => {
                 // Both ends are open: no file is left should we be killed.
                 drop(pipes);
