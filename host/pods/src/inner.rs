@@ -362,6 +362,11 @@ impl ContainerEntry {
         self.lock().clone()
     }
 
+    /// Whether it runs, or is about to, by the books.
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(self.lock().stage, container::Stage::Starting | container::Stage::Running)
+    }
+
     /// Waits until the container's end is in the books.
     pub(crate) async fn ended(&self) {
         let mut ended = self.ended.subscribe();

@@ -3,15 +3,21 @@ use std::time::Duration;
 use futures::future::join_all;
 use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
+use wharf_steps::step;
 
 use super::{Pod, record::Stage};
-use crate::{Pods, inner::Inner, inner::PodEntry, shim};
+use crate::{
+    Pods,
+    inner::{ContainerEntry, Inner, PodEntry},
+    shim,
+};
 
 impl Pods {
     /// Kills what runs in the pod, detaches it from its networks, then ends its namespaces and its shim. The records
     /// stay.
     ///
-    /// Idempotent: a pod that is stopped or gone is success.
+    /// Idempotent: a pod that is stopped or gone is success. A shim that does not answer is ended, and with it what it
+    /// held: a pod that cannot be asked any more can always be stopped.
     ///
     /// # Errors
     ///
@@ -41,17 +47,27 @@ impl Inner {
             // Its shim ended by itself, or with the machine; a plugin may still hold an address for it.
             return self.networks.detach(&pod.id).await.step(|| format!("stop pod sandbox {}", pod.id));
         }
+        self.thaw(&pod).await.step(|| format!("stop pod sandbox {}", pod.id))?;
         let containers = self.containers_of(&pod.id);
         let stops = containers.iter().map(|container| async {
             self.settle(container).await;
             self.stop_container(container, Duration::ZERO).await
         });
-        for stopped in join_all(stops).await {
-            stopped.step(|| format!("stop pod sandbox {}", pod.id))?;
+        let stopped: Result<Vec<()>> = join_all(stops).await.into_iter().collect();
+        if let Err(error) = stopped {
+            if self.is_alive(entry).await {
+                return Err(error).step(|| format!("stop pod sandbox {}", pod.id));
+            }
+            tracing::warn!(pod = %pod.id, %error, "the pod's supervisor does not answer: it is ended");
         }
         point!("pods.stop.containers");
         self.tear_down(entry).await.step(|| format!("stop pod sandbox {}", pod.id))?;
         point!("pods.stop.torn-down");
+        for container in &containers {
+            // Of a shim that was ended the news comes later.
+            let (id, ended) = (container.row().id, self.settled(container));
+            step(move || format!("container {id}: wait for its end to be booked"), ended).await;
+        }
         if pod.stage == Stage::Made {
             self.update_pod(entry, |pod| {
                 pod.stage = Stage::Stopped;
@@ -73,6 +89,7 @@ impl Inner {
         // Before its parent, which may be the shim's to remove.
         self.remove_mark(&pod).await?;
         let shut = match entry.found_shim() {
+            Some(shim) if !shim.is_alive().await => Err(Error::new(Kind::Unavailable, "it does not answer")),
             Some(shim) => match shim.stop_sandbox().await {
                 Ok(()) => {
                     point!("pods.stop.sandbox");
@@ -90,6 +107,29 @@ impl Inner {
         point!("pods.stop.shim");
         entry.set_shim(None);
         self.remove_group(&pod).await
+    }
+
+    /// Lets a pod's control group of ours run on: under v1 nothing in a frozen one ends.
+    async fn thaw(&self, pod: &Pod) -> Result<()> {
+        if !pod.owns_cgroup {
+            return Ok(());
+        }
+        let group = self.cgroups.open(&pod.sandbox.cgroup_parent)?;
+        super::run::blocking("thaw the pod's control group", move || group.thaw()).await
+    }
+
+    async fn is_alive(&self, entry: &PodEntry) -> bool {
+        match entry.found_shim() {
+            Some(shim) => shim.is_alive().await,
+            None => false,
+        }
+    }
+
+    /// Until a container that runs by the books is known to have ended, as long as a killed one may take.
+    async fn settled(&self, entry: &ContainerEntry) {
+        if entry.is_running() {
+            let _ = tokio::time::timeout(self.config.kill_deadline, entry.ended()).await;
+        }
     }
 
     /// Removes the pod's control group where it is ours, and the parent of all such with the last of them.

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use wharf_error::Result;
 use wharf_shim_api::{
@@ -11,6 +11,9 @@ use wharf_shim_api::{
 };
 
 use super::Shim;
+
+/// A shim that is stopped, or that waits for the kernel, does not answer at all.
+const SOON: Duration = Duration::from_secs(5);
 
 // === impl Shim ===
 
@@ -37,6 +40,11 @@ impl Shim {
         let started =
             self.ask("start sandbox", |context| async move { sandboxes.start_sandbox(context, &request).await });
         Ok(started.await?.pid)
+    }
+
+    /// Whether it answers soon: its event loop, which waits for nothing, does.
+    pub(crate) async fn is_alive(&self) -> bool {
+        matches!(tokio::time::timeout(SOON, self.ping()).await, Ok(Ok(())))
     }
 
     /// Whether the shim answers.
