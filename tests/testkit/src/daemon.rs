@@ -14,7 +14,9 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::{cgroups, leaks::Scope, netns::NetNs, process::processes, wait::wait_for, work_dir::WorkDir};
+use crate::{
+    cgroups, leaks::Scope, mounts::MountNs, netns::NetNs, process::processes, wait::wait_for, work_dir::WorkDir,
+};
 
 /// A first start compiles plugins, which an interpreted guest does for minutes.
 const READY: Duration = Duration::from_secs(240);
@@ -39,6 +41,8 @@ pub struct DaemonOptions {
     pub environment: Vec<(String, String)>,
     /// The network that it runs in; none: the machine's.
     pub network: Option<NetNs>,
+    /// The mounts that it sees; none: the machine's.
+    pub mounts: Option<MountNs>,
     /// The folder of what outlives a reboot, which stays and may be there already; else a temporary one.
     pub at: Option<PathBuf>,
     /// The daemon's name beside this program: an armed one has another.
@@ -55,6 +59,7 @@ impl Default for DaemonOptions {
             log_level: "debug,h2=info,hyper=info,loona_hpack=info,tower=info".into(),
             environment: Vec::new(),
             network: None,
+            mounts: None,
             at: None,
             program: "wharf".into(),
         }
@@ -72,6 +77,7 @@ pub struct Daemon {
     cgroup_parent: String,
     environment: Vec<(String, String)>,
     network: Option<NetNs>,
+    mounts: Option<MountNs>,
     /// Holds the boot's id that it is shown; none: the machine's.
     boot: Option<PathBuf>,
     // Last: removed after all that stands in them has ended.
@@ -126,8 +132,10 @@ impl Daemon {
         }
         writeln!(text, "[registry]\ncerts_d = {certs:?}\n\n{}", options.config)?;
         fs::write(&config, text).with_context(|| format!("write {}", config.display()))?;
-        let (environment, network) = (options.environment.clone(), options.network.clone());
-        let mut daemon = Self { child: None, wharf, config, cgroup_parent, environment, network, boot: None, dirs };
+        let (environment, network, mounts) =
+            (options.environment.clone(), options.network.clone(), options.mounts.clone());
+        let mut daemon =
+            Self { child: None, wharf, config, cgroup_parent, environment, network, mounts, boot: None, dirs };
         daemon.launch()?;
         Ok(daemon)
     }
@@ -152,9 +160,13 @@ impl Daemon {
         let log = File::options().create(true).append(true).open(self.log_path()).context("open the daemon's log")?;
         let mut command = self.command();
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let child = match &self.network {
-            Some(network) => network.run(|| command.spawn())?,
-            None => command.spawn(),
+        let mut start = || match &self.network {
+            Some(network) => network.run(|| command.spawn())?.context("start it"),
+            None => command.spawn().context("start it"),
+        };
+        let child = match &self.mounts {
+            Some(mounts) => mounts.run(start)?,
+            None => start(),
         };
         self.child = Some(child.with_context(|| format!("start {}", self.wharf.display()))?);
         Ok(())

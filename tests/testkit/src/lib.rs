@@ -16,6 +16,7 @@ mod image;
 mod layer;
 mod leaks;
 mod mixed;
+mod mounts;
 mod namespaces;
 mod netns;
 mod packages;
@@ -44,6 +45,7 @@ pub use self::{
     layer::{Compression, Layer},
     leaks::{Leaks, Scope},
     mixed::{MIXED, mixed},
+    mounts::MountNs,
     namespaces::{own_mounts, own_network},
     netns::NetNs,
     packages::{apt_is_here, unpacked_package},

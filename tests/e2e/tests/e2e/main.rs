@@ -33,6 +33,7 @@ mod runtime_handlers;
 mod seccomp;
 mod stats;
 mod streaming;
+mod stuck;
 mod terminal;
 mod tls;
 mod under_containerd;
