@@ -90,7 +90,8 @@ impl Runtime {
             let read = tokio::task::spawn_blocking(Node::read).await;
             Ok(Arc::new(read.step(|| "look at what this machine has".into())??))
         };
-        let node = self.node.get_or_try_init(read).await?.clone();
+        let node: Result<_> = self.node.get_or_try_init(read).await.cloned();
+        let node: Arc<Node> = node?;
         let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
         if hostname == node.hostname {
             return Ok(node);
