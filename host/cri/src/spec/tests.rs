@@ -337,6 +337,30 @@ fn capabilities_all_first_then_single_ones() {
 }
 
 #[test]
+fn ambient_capabilities_are_in_all_sets() {
+    let mut case = Case::new();
+    case.security().capabilities = Some(AskedCapabilities {
+        drop_capabilities: words(&["ALL"]),
+        add_ambient_capabilities: words(&["NET_BIND_SERVICE"]),
+        ..AskedCapabilities::default()
+    });
+    let spec = case.build().unwrap();
+    let sets = spec.process().as_ref().unwrap().capabilities().clone().unwrap();
+    let expected = Some(Capabilities::from([Capability::NetBindService]));
+    for set in [sets.bounding(), sets.permitted(), sets.effective(), sets.inheritable(), sets.ambient()] {
+        assert_eq!(*set, expected);
+    }
+}
+
+#[test]
+fn a_volume_that_wants_to_be_relabelled_is_mounted_on_a_node_with_selinux() {
+    let mut case = Case::new();
+    case.node.selinux = true;
+    case.bind("v", "/v").selinux_relabel = true;
+    assert!(mounted(&case.build().unwrap(), "/v").is_some());
+}
+
+#[test]
 fn a_mount_of_the_client_wins_over_ours() {
     let mut case = Case::new();
     case.bind("d", "/dev/");

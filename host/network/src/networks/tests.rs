@@ -15,10 +15,12 @@ struct Node {
 const KEEPER: &str = r#"
 conf=$(cat); echo "$CNI_COMMAND $CNI_IFNAME $CNI_NETNS" >> HERE/log
 case $CNI_COMMAND in
-ADD) [ -e HERE/fail-add ] && { echo '{"code":100,"msg":"told to fail"}'; exit 1; }
+ADD) [ -e HERE/no-address ] && { echo '{"cniVersion":"1.1.0"}'; exit 0; }
+     [ -e HERE/fail-add ] && { echo '{"code":100,"msg":"told to fail"}'; exit 1; }
      set -C; echo x > HERE/kept-$CNI_CONTAINERID-$CNI_IFNAME || exit 1
      echo '{"cniVersion":"1.1.0","interfaces":[{"name":"'$CNI_IFNAME'","sandbox":"'$CNI_NETNS'"}],"ips":[{"address":"fd00::9/64","interface":0},{"address":"10.0.0.9/24","interface":0}]}' ;;
-DEL) [ -e HERE/fail-del ] && { echo '{"code":100,"msg":"cannot let go"}'; exit 1; }
+DEL) [ -e HERE/gone ] && { echo '{"code":999,"msg":"link eth0: No such file or directory"}' | tr N n; exit 1; }
+     [ -e HERE/fail-del ] && { echo '{"code":100,"msg":"cannot let go"}'; exit 1; }
      rm -f HERE/kept-$CNI_CONTAINERID-$CNI_IFNAME ;;
 STATUS) [ ! -e HERE/fail-status ] || { echo '{"code":50,"msg":"no uplink"}'; exit 1; } ;;
 GC) echo "$conf" > HERE/gc ;;
@@ -163,6 +165,30 @@ async fn a_failed_attachment_is_undone_and_a_failed_release_is_repeated() {
     fs::remove_file(node.path("fail-del")).unwrap();
     networks.detach("p").await.unwrap();
     assert!(node.kept().is_empty());
+}
+
+#[tokio::test]
+async fn an_attachment_without_an_address_is_none() {
+    let node = Node::new();
+    node.configure("10-a.conflist");
+    let networks = node.open(&node.store()).await;
+    fs::write(node.path("no-address"), "").unwrap();
+    let error = attach(&networks, "p").await.unwrap_err().to_string();
+    assert!(error.starts_with("network net: ADD: it gave no address to eth0"), "{error}");
+    networks.detach("p").await.unwrap();
+    assert!(!networks.holds("p"));
+}
+
+#[tokio::test]
+async fn a_plugin_that_fails_at_what_is_gone_has_done_it() {
+    let node = Node::new();
+    node.configure("10-a.conflist");
+    let networks = node.open(&node.store()).await;
+    attach(&networks, "p").await.unwrap();
+    fs::write(node.path("gone"), "").unwrap();
+    // No namespace of this name is there, as after a boot.
+    networks.detach("p").await.unwrap();
+    assert!(!networks.holds("p"));
 }
 
 #[tokio::test]

@@ -24,7 +24,13 @@ fn without_apparmor_only_a_profile_by_name_is_refused() {
         case.refused(Kind::Unsupported, "profile \"strict\": this node has no AppArmor");
     }
     case.privileged();
-    assert_eq!(*process(&case).apparmor_profile(), None);
+    case.refused(Kind::Unsupported, "this node has no AppArmor");
+    case.node.apparmor = true;
+    for kind in [None, profile(0, "")] {
+        case.security().apparmor = kind;
+        case.security().apparmor_profile = String::new();
+        assert_eq!(*process(&case).apparmor_profile(), None, "no default confines a privileged container");
+    }
 }
 
 #[test]
@@ -35,6 +41,8 @@ fn with_apparmor_unconfined_is_said_and_odd_words_are_refused() {
     assert_eq!(process(&case).apparmor_profile().as_deref(), Some("unconfined"));
     case.security().apparmor = profile(2, "localhost/");
     case.refused(Kind::InvalidArgument, "without a name");
+    case.security().apparmor = profile(1, "localhost/strict");
+    case.refused(Kind::InvalidArgument, "apparmor.localhost_ref");
     case.security().apparmor = profile(9, "");
     case.refused(Kind::InvalidArgument, "profile_type");
     case.security().apparmor = None;

@@ -21,6 +21,9 @@ fn nothing_asked_for_and_unconfined_are_no_profile() {
     assert_eq!(built(&case), None);
     case.security().seccomp = profile(1, "");
     assert_eq!(built(&case), None);
+    case.security().seccomp = profile(1, "/strict.json");
+    case.refused(Kind::InvalidArgument, "seccomp.localhost_ref");
+    case.security().seccomp = profile(1, "");
     // The new field is what counts.
     case.security().seccomp_profile_path = "runtime/default".into();
     assert_eq!(built(&case), None);
