@@ -29,7 +29,7 @@ impl Sizes {
         (Self { pending: Vec::new(), told }, sizes)
     }
 
-    /// What is no size is dropped.
+    /// What is no size is dropped, and so is one of nothing: a client's that does not know its own yet.
     pub(crate) fn feed(&mut self, bytes: &[u8]) {
         self.pending.extend_from_slice(bytes);
         let mut read = serde_json::Deserializer::from_slice(&self.pending).into_iter::<TerminalSize>();
@@ -38,7 +38,9 @@ impl Sizes {
             match read.next() {
                 Some(Ok(size)) => {
                     used = read.byte_offset();
-                    self.told.send_replace(Some(size));
+                    if size.width > 0 && size.height > 0 {
+                        self.told.send_replace(Some(size));
+                    }
                 }
                 Some(Err(error)) => break error.is_eof(),
                 None => {
@@ -71,7 +73,7 @@ mod tests {
         sizes.feed(b"{\"Width\":99999999,\"Height\":1}");
         sizes.feed(&vec![b'{'; 5000]);
         assert_eq!(*told.borrow(), Some(TerminalSize { width: 100, height: 30 }));
-        sizes.feed(b"{\"Width\":1,\"Height\":2}");
+        sizes.feed(b"{\"Width\":1,\"Height\":2}{\"Width\":0,\"Height\":0}{\"Width\":9,\"Height\":0}");
         assert_eq!(*told.borrow(), Some(TerminalSize { width: 1, height: 2 }));
     }
 }

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::json;
 use wharf_api::cri::{
@@ -10,6 +10,9 @@ use wharf_pods::{Pod, PodProcess, PodState};
 
 use super::{Runtime, container_status, convert};
 use crate::info;
+
+/// How long a pod's supervisor is asked for its process.
+const ASK: Duration = Duration::from_secs(2);
 
 pub(super) async fn pod_sandbox_status(
     runtime: &Runtime,
@@ -60,9 +63,10 @@ async fn verbose(runtime: &Runtime, pod: &Pod) -> Result<BTreeMap<String, String
         "" => &runtime.pods.config().default_handler,
         named => named,
     };
-    let pid = match runtime.pods.pod_process(&pod.id).await? {
-        PodProcess::Running(pid) => pid,
-        PodProcess::Making | PodProcess::Ended => 0,
+    // People look at a pod whose supervisor does not answer, too.
+    let pid = match tokio::time::timeout(ASK, runtime.pods.pod_process(&pod.id)).await {
+        Ok(Ok(PodProcess::Running(pid))) => pid,
+        Ok(Ok(PodProcess::Making | PodProcess::Ended) | Err(_)) | Err(_) => 0,
     };
     let namespaces: Vec<_> = pod.netns().iter().map(|path| json!({ "type": "network", "path": path })).collect();
     Ok(info::info(&json!({

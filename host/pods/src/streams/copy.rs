@@ -96,7 +96,7 @@ pub(crate) async fn feed(mut from: Input, mut to: Sender) {
     }
 }
 
-/// Tells a terminal each new size; never ends. A client that does not know its size yet says 0.
+/// Tells a terminal each new size; never ends.
 pub(crate) async fn resize(
     shim: &Shim,
     container: &str,
@@ -107,8 +107,6 @@ pub(crate) async fn resize(
         loop {
             let size = *sizes.borrow_and_update();
             if let Some(TerminalSize { width, height }) = size
-                && width > 0
-                && height > 0
                 && let Err(error) = shim.resize(container, exec, width, height).await
             {
                 tracing::debug!(container, exec, %error, "resize a terminal");
