@@ -117,6 +117,13 @@ mod tests {
         assert!(from(&[("NO_PROXY", "*"), ("HTTP_PROXY", "")]).is_empty());
     }
 
+    /// Clients of ours bring their own; these are only built.
+    fn builder() -> ClientBuilder {
+        // Another test may have been first.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        reqwest::Client::builder()
+    }
+
     #[test]
     fn what_is_no_proxy_is_told_by_its_variable_and_without_its_password() {
         for (value, why) in [
@@ -125,14 +132,14 @@ mod tests {
             ("http://", "it is no URL"),
         ] {
             let proxies = from(&[("HTTPS_PROXY", value)]);
-            let error = proxies.apply(reqwest::Client::builder()).unwrap_err();
+            let error = proxies.apply(builder()).unwrap_err();
             assert_eq!(error.kind(), Kind::FailedPrecondition);
             let text = error.to_string();
             assert!(text.contains("HTTPS_PROXY") && text.contains(why), "{text}");
             assert!(!text.contains("secret") && !format!("{proxies:?}").contains("secret"), "{text}");
         }
         for good in ["http://u:p@proxy:3128", "https://proxy", "proxy:3128", "10.0.0.1"] {
-            from(&[("ALL_PROXY", good)]).apply(reqwest::Client::builder()).unwrap().build().unwrap();
+            from(&[("ALL_PROXY", good)]).apply(builder()).unwrap().build().unwrap();
         }
     }
 }

@@ -193,15 +193,37 @@ fn spawn(args: &Args, listener: OwnedFd, lock: &File) -> Result<u32> {
     Ok(child.id())
 }
 
-/// Writes a small file of the bundle, `0600`.
+/// Writes a small file of the bundle, `0600`. `start` and the server write the same into one, and whoever reads it between
+/// them finds it whole: nothing is cut off before the new is there.
 pub fn write(path: &Path, text: &str) -> Result<()> {
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
-    file.and_then(|mut file| file.write_all(text.as_bytes())).step(|| format!("write {}", path.display()))
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        file.write_all(text.as_bytes())?;
+        file.set_len(text.len().try_into().map_err(io::Error::other)?)
+    };
+    write().step(|| format!("write {}", path.display()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_again_is_never_empty() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("shim.pid");
+        write(&path, "12345").unwrap();
+        let reader = std::thread::spawn({
+            let path = path.clone();
+            move || (0..2000).all(|_| fs::read_to_string(&path).unwrap() == "12345")
+        });
+        while !reader.is_finished() {
+            write(&path, "12345").unwrap();
+        }
+        assert!(reader.join().unwrap());
+        write(&path, "1").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "1");
+    }
 
     #[test]
     fn a_socket_is_in_its_bundle_where_it_fits_and_stays() {

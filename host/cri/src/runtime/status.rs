@@ -27,7 +27,7 @@ pub(super) async fn status(runtime: &Runtime, request: StatusRequest) -> Result<
     let ready = RuntimeCondition {
         r#type: "RuntimeReady".into(),
         status: unusable.is_none(),
-        reason: unusable.is_some().then(|| "ShimNotRunnable".to_owned()).unwrap_or_default(),
+        reason: unusable.as_ref().map(|_| "ShimNotRunnable".into()).unwrap_or_default(),
         message: unusable.unwrap_or_default(),
     };
     let handler = |(name, features): (String, &Features)| RuntimeHandler {
