@@ -82,8 +82,9 @@ fn status(container: Container, config: ContainerConfig, image: Option<Image>, s
 
 /// By a name for people: the kubelet asks by the id and shows what we answer in the pod's status.
 fn named(asked: ImageSpec, image: Option<&Image>) -> ImageSpec {
-    let name =
-        image.and_then(|image| image.names.first().cloned()).unwrap_or_else(|| convert::written(&asked).to_owned());
+    let name = image
+        .and_then(|image| image.names.first().cloned())
+        .unwrap_or_else(|| convert::image_as_written(&asked).to_owned());
     ImageSpec { image: name, ..asked }
 }
 

@@ -18,7 +18,7 @@ pub(super) fn container_request(container: &Container) -> Result<CreateContainer
 }
 
 /// An image as the user wrote it; the kubelet asks by the id and says beside it what was written.
-pub(super) fn written(image: &cri::ImageSpec) -> &str {
+pub(super) fn image_as_written(image: &cri::ImageSpec) -> &str {
     match image.user_specified_image.as_str() {
         "" => &image.image,
         written => written,

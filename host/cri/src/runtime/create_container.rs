@@ -35,7 +35,7 @@ pub(super) async fn create_container(
         metadata,
         labels: config.labels.clone(),
         annotations: config.annotations.clone(),
-        image_ref: config.image.as_ref().map(|image| convert::written(image).to_owned()).unwrap_or_default(),
+        image_ref: config.image.as_ref().map(|image| convert::image_as_written(image).to_owned()).unwrap_or_default(),
         log_path: log_path(&pod_config.log_directory, &config.log_path)?,
         stdin: config.stdin,
         stdin_once: config.stdin_once,

@@ -1,7 +1,7 @@
 use wharf_api::cri::{SecurityProfile, security_profile::ProfileType};
 use wharf_error::{Error, Kind, Result};
 
-use super::{Input, seccomp::no_profile_of_the_node};
+use super::{Input, profile::profile_type};
 use crate::apparmor::{self, DEFAULT_PROFILE};
 
 const FIELD: &str = "linux.security_context.apparmor";
@@ -52,13 +52,10 @@ pub(super) fn build(input: &Input<'_>) -> Result<Option<String>> {
 }
 
 fn new_form(profile: &SecurityProfile) -> Result<Asked<'_>> {
-    let kind = ProfileType::try_from(profile.profile_type)
-        .map_err(|_| Error::invalid(format!("{FIELD}.profile_type: {} is unknown", profile.profile_type)))?;
-    match kind {
-        ProfileType::Localhost => local(&profile.localhost_ref),
-        _ if !profile.localhost_ref.is_empty() => Err(no_profile_of_the_node(FIELD, profile)),
+    match profile_type(FIELD, profile)? {
         ProfileType::Unconfined => Ok(Asked::Unconfined),
         ProfileType::RuntimeDefault => Ok(Asked::Default),
+        ProfileType::Localhost => local(&profile.localhost_ref),
     }
 }
 

@@ -12,6 +12,7 @@ mod mounts;
 mod namespaces;
 mod node;
 mod process;
+mod profile;
 mod propagation;
 mod refuse;
 mod resources;

@@ -5,7 +5,7 @@ use wharf_api::cri::{SecurityProfile, security_profile::ProfileType};
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_seccomp::{Architecture, Circumstances, compile, default_profile, parse};
 
-use super::Input;
+use super::{Input, profile::profile_type};
 
 const FIELD: &str = "linux.security_context.seccomp";
 
@@ -40,20 +40,11 @@ enum Asked<'a> {
 }
 
 fn new_form(profile: &SecurityProfile) -> Result<Asked<'_>> {
-    let kind = ProfileType::try_from(profile.profile_type)
-        .map_err(|_| Error::invalid(format!("{FIELD}.profile_type: {} is unknown", profile.profile_type)))?;
-    match kind {
-        ProfileType::Localhost => Ok(Asked::File(local(&profile.localhost_ref))),
-        _ if !profile.localhost_ref.is_empty() => Err(no_profile_of_the_node(FIELD, profile)),
-        ProfileType::Unconfined => Ok(Asked::Unconfined),
-        ProfileType::RuntimeDefault => Ok(Asked::Default),
-    }
-}
-
-/// Who names a profile wants it: another type beside it is a slip that would leave the container with less.
-pub(super) fn no_profile_of_the_node(field: &str, profile: &SecurityProfile) -> Error {
-    let what = format!("{field}.localhost_ref: {:?} is given, and the type is not Localhost", profile.localhost_ref);
-    Error::invalid(what).hint("set profile_type to Localhost, or leave localhost_ref out")
+    Ok(match profile_type(FIELD, profile)? {
+        ProfileType::Unconfined => Asked::Unconfined,
+        ProfileType::RuntimeDefault => Asked::Default,
+        ProfileType::Localhost => Asked::File(local(&profile.localhost_ref)),
+    })
 }
 
 /// The deprecated field says it by a word.

@@ -12,7 +12,9 @@ use wharf_shim_api::Namespace;
 
 use super::*;
 
+mod capabilities;
 mod labels;
+mod mounts;
 mod seccomp;
 
 /// One container to be built, and the folders that it needs.
@@ -214,34 +216,6 @@ fn a_container_with_all_of_the_nodes_namespaces() {
 }
 
 #[test]
-fn privileged_means_all_of_the_node() {
-    let mut case = Case::new();
-    case.privileged();
-    case.security().masked_paths = words(&["/proc/kcore"]);
-    let spec = case.build().unwrap();
-    assert_eq!(granted(&spec), case.node.capabilities);
-    let linux = spec.linux().as_ref().unwrap();
-    assert_eq!(linux.masked_paths().as_deref(), Some(&[][..]));
-    let rules = linux.resources().as_ref().unwrap().devices().clone().unwrap();
-    assert_eq!(rules.len(), 1);
-    assert!(rules[0].allow() && rules[0].typ() == Some(LinuxDeviceType::A));
-    let nodes = linux.devices().as_ref().unwrap();
-    let null = nodes.iter().find(|node| node.path().to_str() == Some("/dev/null")).unwrap();
-    assert_eq!((null.typ(), null.major(), null.minor()), (LinuxDeviceType::C, 1, 3));
-    assert!(!nodes.iter().any(|node| node.path().starts_with("/dev/pts")));
-    assert!(options(&spec, "/sys").contains(&"rw".to_owned()));
-    assert!(options(&spec, "/sys/fs/cgroup").contains(&"rw".to_owned()));
-    assert!(!linux.namespaces().iter().flatten().any(|namespace| namespace.typ() == Type::Cgroup));
-}
-
-#[test]
-fn a_privileged_container_needs_a_privileged_pod() {
-    let mut case = Case::new();
-    case.security().privileged = true;
-    case.refused(Kind::PermissionDenied, "no privileged container allowed in sandbox");
-}
-
-#[test]
 fn command_and_args_take_the_place_of_the_images_as_kubernetes_says() {
     let mut case = Case::new();
     let mut becomes = |command: &[&str], arguments: &[&str], want: &[&str]| {
@@ -317,115 +291,6 @@ fn users_are_resolved_in_the_image_unless_numbers_say_all() {
     assert!(group_alone.unwrap_err().to_string().contains("without user"));
     let negative = user(&|case| case.security().run_as_user = Some(Int64Value { value: -1 }));
     assert!(negative.unwrap_err().to_string().contains("run_as_user"));
-}
-
-#[test]
-fn capabilities_all_first_then_single_ones() {
-    let asked = |add: &[&str], drop: &[&str]| {
-        let mut case = Case::new();
-        case.security().capabilities = Some(AskedCapabilities {
-            add_capabilities: words(add),
-            drop_capabilities: words(drop),
-            add_ambient_capabilities: Vec::new(),
-        });
-        case.build().map(|spec| granted(&spec))
-    };
-    assert_eq!(asked(&["all"], &["CHOWN"]).unwrap(), Capabilities::from([Capability::SysAdmin]));
-    assert_eq!(asked(&["CAP_SYS_TIME"], &["ALL"]).unwrap(), Capabilities::from([Capability::SysTime]));
-    assert_eq!(asked(&["sys_time"], &[]).unwrap().len(), 15);
-    assert!(asked(&["FLY"], &[]).unwrap_err().to_string().contains("unknown capability to add: \"FLY\""));
-}
-
-#[test]
-fn ambient_capabilities_are_in_all_sets() {
-    let mut case = Case::new();
-    case.security().capabilities = Some(AskedCapabilities {
-        drop_capabilities: words(&["ALL"]),
-        add_ambient_capabilities: words(&["NET_BIND_SERVICE"]),
-        ..AskedCapabilities::default()
-    });
-    let spec = case.build().unwrap();
-    let sets = spec.process().as_ref().unwrap().capabilities().clone().unwrap();
-    let expected = Some(Capabilities::from([Capability::NetBindService]));
-    for set in [sets.bounding(), sets.permitted(), sets.effective(), sets.inheritable(), sets.ambient()] {
-        assert_eq!(*set, expected);
-    }
-}
-
-#[test]
-fn a_volume_that_wants_to_be_relabelled_is_mounted_on_a_node_with_selinux() {
-    let mut case = Case::new();
-    case.node.selinux = true;
-    case.bind("v", "/v").selinux_relabel = true;
-    assert!(mounted(&case.build().unwrap(), "/v").is_some());
-}
-
-#[test]
-fn a_mount_of_the_client_wins_over_ours() {
-    let mut case = Case::new();
-    case.bind("d", "/dev/");
-    case.bind("p", "/proc/");
-    let spec = case.build().unwrap();
-    assert_eq!(mounted(&spec, "/proc").unwrap().typ().as_deref(), Some("bind"));
-    assert!(mounted(&spec, "/dev/pts").is_none() && mounted(&spec, "/dev/mqueue").is_none());
-    assert!(case.dir.path().join("d").is_dir(), "a missing folder of the host is made");
-}
-
-#[test]
-fn sources_are_resolved_and_propagation_needs_a_shared_mount() {
-    let mut case = Case::new();
-    fs::create_dir(case.dir.path().join("real")).unwrap();
-    symlink("real", case.dir.path().join("link")).unwrap();
-    case.bind("link", "/data").recursive_read_only = true;
-    case.refused(Kind::InvalidArgument, "recursive_read_only conflicts");
-    case.config.mounts[0].readonly = true;
-    let spec = case.build().unwrap();
-    let real = fs::canonicalize(case.dir.path().join("real")).unwrap();
-    assert_eq!(mounted(&spec, "/data").unwrap().source().as_ref(), Some(&real));
-    assert_eq!(options(&spec, "/data"), ["rbind", "rprivate", "rro"]);
-
-    // proc is the one mount that every machine and container has privately or not: ask for what it is.
-    let host = propagation::of("/proc".as_ref()).unwrap();
-    case.config.mounts[0] = Mount {
-        container_path: "/data".into(),
-        host_path: "/proc".into(),
-        propagation: MountPropagation::PropagationBidirectional.into(),
-        ..Mount::default()
-    };
-    if host.shared {
-        let spec = case.build().unwrap();
-        assert_eq!(options(&spec, "/data"), ["rbind", "rshared", "rw"]);
-        assert_eq!(spec.linux().as_ref().unwrap().rootfs_propagation().as_deref(), Some("rshared"));
-    } else {
-        case.refused(Kind::InvalidArgument, "not on a shared mount");
-    }
-}
-
-#[test]
-fn paths_of_mounts_are_checked() {
-    for (host, container, words) in [
-        ("/x", "data", "container_path is not absolute"),
-        ("/x", "/", "root itself"),
-        ("/x", "/a/../b", "`..`"),
-        ("x", "/data", "host_path is not absolute"),
-    ] {
-        let mut case = Case::new();
-        case.config.mounts =
-            vec![Mount { host_path: host.into(), container_path: container.into(), ..Mount::default() }];
-        case.refused(Kind::InvalidArgument, words);
-    }
-}
-
-#[test]
-fn volumes_of_an_image_are_memory_only_where_its_root_is_read_only() {
-    let mut case = Case::new();
-    case.image.set_volumes(Some(words(&["/var/data", "relative", "/mounted"])));
-    case.bind("m", "/mounted");
-    assert!(mounted(&case.build().unwrap(), "/var/data").is_none());
-    case.security().readonly_rootfs = true;
-    let spec = case.build().unwrap();
-    assert_eq!(mounted(&spec, "/var/data").unwrap().typ().as_deref(), Some("tmpfs"));
-    assert_eq!(mounted(&spec, "/mounted").unwrap().typ().as_deref(), Some("bind"));
 }
 
 #[test]
