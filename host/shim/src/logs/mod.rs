@@ -143,7 +143,7 @@ impl Logs {
         while self.has(owner) && tokio::time::Instant::now() < deadline {
             let (done, drained) = oneshot::channel();
             let asked = self.send(owner, Command::Drain { owner, done });
-            if asked.is_err() || !matches!(tokio::time::timeout(DRAIN, drained).await, Ok(Ok(1..))) {
+            if asked.is_err() || !matches!(tokio::time::timeout_at(deadline, drained).await, Ok(Ok(1..))) {
                 return;
             }
             tokio::time::sleep(DRAIN_PAUSE).await;
