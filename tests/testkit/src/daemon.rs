@@ -108,7 +108,7 @@ impl Daemon {
     pub fn start(options: &DaemonOptions) -> Result<Self> {
         let wharf = Self::bin_dir()?.join(&options.program);
         let dirs = match &options.at {
-            Some(root) => WorkDir::at(root, &options.name)?,
+            Some(root) => WorkDir::at(root)?,
             None => WorkDir::new(&options.name)?,
         };
         let cgroup_parent = format!("/{}", dirs.unique());

@@ -15,6 +15,7 @@ mod http;
 mod image;
 mod layer;
 mod leaks;
+mod loopback;
 mod mixed;
 mod mounts;
 mod namespaces;

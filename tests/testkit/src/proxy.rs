@@ -1,17 +1,16 @@
 use std::{
     io::{BufReader, Read as _, Write as _},
-    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::JoinHandle,
+    net::{Shutdown, TcpStream},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
-use crate::http::{read_head, request};
+use crate::{
+    http::{read_head, request},
+    loopback::Loopback,
+};
 
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -19,9 +18,8 @@ const IDLE: Duration = Duration::from_secs(60);
 /// so a name that nobody else knows is reached through it and in no other way.
 #[derive(Debug)]
 pub struct Proxy {
-    address: SocketAddr,
+    server: Loopback,
     shared: Arc<Shared>,
-    accepting: Option<JoinHandle<()>>,
 }
 
 /// What a proxy was asked.
@@ -39,7 +37,6 @@ pub struct Proxied {
 struct Shared {
     to: String,
     seen: Mutex<Vec<Proxied>>,
-    stop: AtomicBool,
 }
 
 impl Proxy {
@@ -49,42 +46,20 @@ impl Proxy {
     ///
     /// When no port can be had.
     pub fn start(to: &str) -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").context("listen for a proxy")?;
-        let address = listener.local_addr()?;
-        let shared = Arc::new(Shared { to: to.to_owned(), seen: Mutex::default(), stop: AtomicBool::new(false) });
+        let shared = Arc::new(Shared { to: to.to_owned(), seen: Mutex::default() });
         let serving = shared.clone();
-        let accepting = std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                if serving.stop.load(Ordering::SeqCst) {
-                    return;
-                }
-                let (Ok(stream), shared) = (stream, serving.clone()) else { continue };
-                // Who goes away in the middle is no news.
-                std::thread::spawn(move || drop(shared.serve(stream)));
-            }
-        });
-        Ok(Self { address, shared, accepting: Some(accepting) })
+        let server = Loopback::serve(Loopback::bind()?, Arc::default(), move |client| drop(serving.serve(client)))?;
+        Ok(Self { server, shared })
     }
 
     /// `host:port`.
     pub fn address(&self) -> String {
-        self.address.to_string()
+        self.server.address.to_string()
     }
 
     /// What it was asked so far.
     pub fn seen(&self) -> Vec<Proxied> {
         self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::SeqCst);
-        // Wakes the thread that accepts.
-        let _ = TcpStream::connect(self.address);
-        if let Some(thread) = self.accepting.take() {
-            let _ = thread.join();
-        }
     }
 }
 

@@ -3,16 +3,15 @@ mod answer;
 use std::{
     collections::HashMap,
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    thread::JoinHandle,
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde_json::json;
 
@@ -20,6 +19,7 @@ use self::answer::Answer;
 use crate::{
     http::read_head,
     image::{Blob, Image},
+    loopback::Loopback,
 };
 
 /// What a client that speaks TLS begins with.
@@ -60,16 +60,15 @@ pub struct Seen {
 /// It serves what it is given by [`Registry::add`]; it takes no pushes. Ends on drop.
 #[derive(Debug)]
 pub struct Registry {
-    address: SocketAddr,
+    server: Loopback,
     shared: Arc<Shared>,
-    accepting: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
 struct Shared {
     auth: Auth,
     address: SocketAddr,
-    stop: AtomicBool,
+    stop: Arc<AtomicBool>,
     state: Mutex<State>,
 }
 
@@ -106,28 +105,17 @@ impl Registry {
     ///
     /// When there is no loopback.
     pub fn start(auth: Auth) -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").context("listen on loopback")?;
+        let listener = Loopback::bind()?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared { auth, address, stop: AtomicBool::new(false), state: Mutex::default() });
-        let for_thread = Arc::clone(&shared);
-        let accepting = std::thread::Builder::new().name("registry".into()).spawn(move || {
-            for stream in listener.incoming().flatten() {
-                if for_thread.stop.load(Ordering::SeqCst) {
-                    return;
-                }
-                let shared = Arc::clone(&for_thread);
-                std::thread::spawn(move || {
-                    // A connection that breaks is what these tests make on purpose.
-                    let _ = shared.serve(stream);
-                });
-            }
-        })?;
-        Ok(Self { address, shared, accepting: Some(accepting) })
+        let shared = Arc::new(Shared { auth, address, stop: Arc::default(), state: Mutex::default() });
+        let serving = shared.clone();
+        let server = Loopback::serve(listener, shared.stop.clone(), move |stream| drop(serving.serve(stream)))?;
+        Ok(Self { server, shared })
     }
 
     /// `127.0.0.1:port`
     pub fn address(&self) -> String {
-        self.address.to_string()
+        self.server.address.to_string()
     }
 
     /// Serves an image as `repository:tag`, and by digest.
@@ -199,17 +187,6 @@ impl Registry {
     /// What was asked so far.
     pub fn seen(&self) -> Vec<Seen> {
         self.shared.lock().seen.clone()
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::SeqCst);
-        // Wakes the thread that accepts.
-        let _ = TcpStream::connect(self.address);
-        if let Some(thread) = self.accepting.take() {
-            let _ = thread.join();
-        }
     }
 }
 

@@ -18,21 +18,14 @@ pub struct WorkDir {
 }
 
 impl WorkDir {
-    /// Makes both folders. `what` is a word of the name: `wharf-<what>-x1y2z3`.
+    /// Makes both folders. `what` is a word of the first one's name: `wharf-<what>-x1y2z3`.
     ///
     /// # Errors
     ///
     /// When no folder fits, with what was looked at.
     pub fn new(what: &str) -> Result<Self> {
-        let prefix = format!("wharf-{what}-");
-        let in_folder = |folder: &Path| {
-            tempfile::Builder::new()
-                .prefix(&prefix)
-                .tempdir_in(folder)
-                .with_context(|| format!("make a temporary folder in {}", folder.display()))
-        };
-        let root = in_folder(&disk_folder()?)?;
-        Ok(Self { root: root.path().to_owned(), state: in_folder(&tmpfs_folder())?, temporary: Some(root) })
+        let root = in_folder(&disk_folder()?, &format!("wharf-{what}-"))?;
+        Ok(Self { root: root.path().to_owned(), state: state_folder()?, temporary: Some(root) })
     }
 
     /// As [`WorkDir::new`], with what outlives a reboot at a place of its own, which stays: there may be one already.
@@ -40,10 +33,9 @@ impl WorkDir {
     /// # Errors
     ///
     /// When a folder cannot be made.
-    pub fn at(root: &Path, what: &str) -> Result<Self> {
+    pub fn at(root: &Path) -> Result<Self> {
         fs::create_dir_all(root).with_context(|| format!("make {}", root.display()))?;
-        let state = tempfile::Builder::new().prefix(&format!("wharf-{what}-")).tempdir_in(tmpfs_folder());
-        Ok(Self { root: root.to_owned(), state: state.context("make a temporary folder")?, temporary: None })
+        Ok(Self { root: root.to_owned(), state: state_folder()?, temporary: None })
     }
 
     /// The folder for what outlives a reboot, and for whatever else a test writes.
@@ -68,6 +60,16 @@ impl WorkDir {
     pub fn unique(&self) -> String {
         self.root.file_name().map_or_else(String::new, |n| n.to_string_lossy().to_ascii_lowercase())
     }
+}
+
+/// Its name is short, as `/run/wharf` is: the path of a shim's socket has to fit into an address.
+fn state_folder() -> Result<TempDir> {
+    in_folder(&tmpfs_folder(), "wharf-")
+}
+
+fn in_folder(folder: &Path, prefix: &str) -> Result<TempDir> {
+    let made = tempfile::Builder::new().prefix(prefix).tempdir_in(folder);
+    made.with_context(|| format!("make a temporary folder in {}", folder.display()))
 }
 
 // An overlay cannot have its upper layer on another overlay, which is what /tmp is inside a container.
