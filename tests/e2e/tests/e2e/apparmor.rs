@@ -49,7 +49,7 @@ fn the_default_profile_is_loaded_and_confines() {
 #[test]
 fn a_privileged_container_is_confined_by_what_it_names_and_by_no_default() {
     let Some(node) = node() else { return };
-    let pod = node.pod("privileged");
+    let pod = node.pod_with("privileged", |p| p["linux"] = json!({ "security_context": { "privileged": true } }));
     for (name, kind, profile, expected) in
         [("default", 0, "", "unconfined"), ("named", 2, "localhost/wharf-default", "wharf-default (enforce)")]
     {
