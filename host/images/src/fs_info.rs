@@ -3,8 +3,10 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use futures::{StreamExt as _, stream};
 use tokio::sync::Mutex;
 use wharf_error::{Result, ResultExt as _};
+use wharf_snapshots::Measured;
 use wharf_store::split_key;
 
 use crate::{book::Namespaces, core::Core};
@@ -22,13 +24,15 @@ pub struct FsInfo {
     pub measured: i64,
 }
 
-/// The last measurement: measuring walks the layers of all running containers.
+/// The last sum, of what each layer took lately.
 #[derive(Debug, Default)]
 pub(crate) struct FsInfoCache {
     last: Mutex<Option<(Instant, FsInfo)>>,
 }
 
 const GOOD_FOR: Duration = Duration::from_secs(10);
+/// So many layers are asked after at once.
+const AT_ONCE: usize = 16;
 
 // === impl FsInfoCache ===
 
@@ -58,15 +62,18 @@ impl Core {
         let usage = tokio::task::spawn_blocking(move || content.usage());
         let (mut used_bytes, mut inodes) = usage.await.step(|| "images: measure".into())??;
         for namespace in self.namespaces().await? {
-            for info in self.snapshots.list(&namespace).await? {
-                match self.snapshots.usage(&namespace, &info.key).await {
-                    Ok(usage) => {
-                        used_bytes += usage.bytes;
-                        inodes += usage.inodes;
-                    }
-                    // Removed meanwhile, or broken: it takes nothing that could be told.
-                    Err(error) => tracing::debug!(snapshot = info.key, %error, "images: measure"),
-                }
+            let snapshots = self.snapshots.list(&namespace).await?;
+            let measured = stream::iter(snapshots)
+                .map(|info| {
+                    let namespace = &namespace;
+                    async move { self.snapshots.usage_lately(namespace, &info.key).await }
+                })
+                .buffer_unordered(AT_ONCE)
+                .collect::<Vec<_>>();
+            // What was removed meanwhile, is broken or has never been measured takes nothing that could be told.
+            for Measured { usage, .. } in measured.await.into_iter().flatten() {
+                used_bytes = used_bytes.saturating_add(usage.bytes);
+                inodes = inodes.saturating_add(usage.inodes);
             }
         }
         Ok(FsInfo { path: self.config.fs_path.clone(), used_bytes, inodes, measured: now() })

@@ -21,7 +21,7 @@ use crate::{
     operations::Operations,
     pod::{self, Pod},
     shim::Shim,
-    stats::{Cores, WritableLayers},
+    stats::Cores,
     store::{ContainerTable, PodTable},
 };
 
@@ -43,7 +43,6 @@ pub(crate) struct Inner {
     /// By runtime handler: what each can do, once it was asked.
     pub(crate) features: BTreeMap<String, OnceCell<Features>>,
     pub(crate) cores: Cores,
-    pub(crate) writable_layers: WritableLayers,
     pods: RwLock<BTreeMap<String, Arc<PodEntry>>>,
     containers: RwLock<BTreeMap<String, Arc<ContainerEntry>>>,
 }
@@ -141,7 +140,6 @@ impl Inner {
             cgroups,
             features,
             cores: Cores::default(),
-            writable_layers: WritableLayers::default(),
             pods: RwLock::default(),
             containers: RwLock::default(),
         }

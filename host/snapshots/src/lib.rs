@@ -14,6 +14,7 @@ mod gc;
 mod info;
 mod labels;
 mod locks;
+mod measured;
 mod mounts;
 mod owner;
 mod plan;
@@ -33,6 +34,7 @@ pub use self::{
     backend::Backend,
     gc::Collected,
     info::{ContentTarget, Info, Mount, Mounts, Problem},
+    measured::Measured,
     row::Kind,
     snapshots::Snapshots,
     sweep::Swept,

@@ -19,6 +19,7 @@ use crate::{
     gc::Collected,
     info::{ContentTarget, Info, Mounts, Problem},
     locks::{Held, Hold, Locks},
+    measured::Measurements,
     owner,
     probe::{NoProbe, Probe},
     row::{Kind, Row, Scope, State},
@@ -35,6 +36,7 @@ pub struct Snapshots(Arc<Inner>);
 struct Inner {
     core: Arc<Core>,
     locks: Locks,
+    measurements: Measurements,
     /// Stops when the last clone is dropped.
     _flusher: Flusher,
 }
@@ -64,7 +66,12 @@ impl Snapshots {
         core.reconcile()?;
         core.sweep(Removal::No)?;
         let flusher = Flusher::start(core.clone())?;
-        Ok(Self(Arc::new(Inner { core, locks: Locks::default(), _flusher: flusher })))
+        Ok(Self(Arc::new(Inner {
+            core,
+            locks: Locks::default(),
+            measurements: Measurements::default(),
+            _flusher: flusher,
+        })))
     }
 
     /// The folder that all layers are in.
@@ -136,6 +143,7 @@ impl Snapshots {
     /// then the same commit may be tried again, or the snapshot removed.
     pub async fn commit(&self, namespace: &str, name: &str, key: &str) -> Result<()> {
         let (scope, held) = self.hold(namespace, [(name, Hold::Alone), (key, Hold::Alone)]).await;
+        self.0.measurements.forget(namespace, key);
         let (name, key) = (name.to_owned(), key.to_owned());
         self.run("commit a snapshot", held, move |core| core.commit(&scope, &name, &key, Onto::Same)).await
     }
@@ -148,6 +156,7 @@ impl Snapshots {
         let wanted = [(name, Hold::Alone), (key, Hold::Alone)].into_iter();
         let wanted = wanted.chain(parent.map(|parent| (parent, Hold::Shared)));
         let (scope, held) = self.hold(namespace, wanted).await;
+        self.0.measurements.forget(namespace, key);
         let (name, key, onto) = (name.to_owned(), key.to_owned(), Onto::Other(parent.map(str::to_owned)));
         self.run("commit a snapshot", held, move |core| core.commit(&scope, &name, &key, onto)).await
     }
@@ -164,6 +173,7 @@ impl Snapshots {
     /// but this call, which may be repeated, and the next start repeats it.
     pub async fn remove(&self, namespace: &str, key: &str) -> Result<()> {
         let (scope, held) = self.hold(namespace, [(key, Hold::Alone)]).await;
+        self.0.measurements.forget(namespace, key);
         let key = key.to_owned();
         self.run("remove a snapshot", held, move |core| core.remove(&scope, &key)).await
     }
@@ -195,7 +205,8 @@ impl Snapshots {
         .await
     }
 
-    /// What a snapshot takes, parents not counted: measured now for an active one, at commit for a committed one.
+    /// What a snapshot takes, parents not counted: measured now for an active one, at commit for a committed one. Dear:
+    /// who asks again and again asks [`usage_lately`](Self::usage_lately).
     ///
     /// # Errors
     /// `NotFound`; the plugin's own.
@@ -267,6 +278,10 @@ impl Snapshots {
             Ok(core.all()?.into_iter().filter_map(problem).collect())
         })
         .await
+    }
+
+    pub(crate) fn measurements(&self) -> &Measurements {
+        &self.0.measurements
     }
 
     async fn make(

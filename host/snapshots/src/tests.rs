@@ -5,6 +5,7 @@ mod cuts;
 mod disk;
 mod failures;
 mod life;
+mod measured;
 mod together;
 
 use std::{collections::BTreeMap, sync::Arc};

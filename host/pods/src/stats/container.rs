@@ -1,3 +1,4 @@
+use futures::{StreamExt as _, stream};
 use wharf_error::{Error, Result, ResultExt as _};
 
 use super::{GroupStats, WritableLayer};
@@ -13,6 +14,9 @@ pub struct ContainerStats {
     /// What it has written, where that can be told.
     pub writable: Option<WritableLayer>,
 }
+
+/// So many are asked after at once.
+pub(super) const AT_ONCE: usize = 16;
 
 impl Pods {
     /// What a running container uses.
@@ -31,15 +35,14 @@ impl Pods {
     /// What each running container uses that `which` names. One that ends meanwhile is left out.
     pub async fn list_container_stats(&self, which: impl Fn(&Container) -> bool) -> Vec<ContainerStats> {
         let inner = &self.inner;
-        let running = self.containers().into_iter().filter(|c| c.state() == ContainerState::Running && which(c));
-        let mut all = Vec::new();
-        for container in running {
+        let mut running = self.containers();
+        running.retain(|container| container.state() == ContainerState::Running && which(container));
+        let asked = stream::iter(running).map(|container| async {
             let id = container.id.clone();
-            match inner.container_stats(container).await {
-                Ok(stats) => all.extend(stats),
-                Err(error) => tracing::warn!(container = %id, %error, "stats"),
-            }
-        }
+            let stats = inner.container_stats(container).await;
+            stats.inspect_err(|error| tracing::warn!(container = %id, %error, "stats")).ok().flatten()
+        });
+        let all = asked.buffered(AT_ONCE).filter_map(std::future::ready).collect().await;
         inner.forget_stats();
         all
     }
@@ -51,13 +54,7 @@ impl Inner {
     /// None: it has ended meanwhile.
     pub(crate) async fn container_stats(&self, container: Container) -> Result<Option<ContainerStats>> {
         let Some(group) = self.group_stats(&container.cgroup, container.started_at).await? else { return Ok(None) };
-        let writable = match self.writable_layer(&container.id, container.snapshot_key()).await {
-            Ok(layer) => Some(layer),
-            Err(error) => {
-                tracing::debug!(container = %container.id, %error, "measure a writable layer");
-                None
-            }
-        };
+        let writable = self.writable_layer(container.snapshot_key()).await;
         Ok(Some(ContainerStats { container, group, writable }))
     }
 
@@ -81,7 +78,6 @@ impl Inner {
     /// Forgets what was kept of groups and containers that are no more.
     pub(crate) fn forget_stats(&self) {
         let there = self.all_container_ids();
-        self.writable_layers.retain(|container| there.contains(container));
         let last = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
         self.cores.retain(|group| {
             there.contains(&last(group)) || self.pod_by(|pod| pod.sandbox.cgroup_parent == group).is_some()

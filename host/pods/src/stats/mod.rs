@@ -9,6 +9,7 @@ mod writable;
 
 use wharf_cgroups::{Pressures, Stats};
 
+pub(crate) use self::cores::Cores;
 pub use self::{
     container::ContainerStats,
     metrics::{ContainerMetrics, Disk, OpenFiles, PodMetrics},
@@ -16,7 +17,6 @@ pub use self::{
     pod::PodStats,
     writable::WritableLayer,
 };
-pub(crate) use self::{cores::Cores, writable::WritableLayers};
 
 /// What a control group uses at a moment.
 #[derive(Clone, Debug, Default)]

@@ -1,6 +1,7 @@
+use futures::{StreamExt as _, stream};
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
-use super::{ContainerStats, GroupStats, InterfaceUsage};
+use super::{ContainerStats, GroupStats, InterfaceUsage, container::AT_ONCE};
 use crate::{Pod, PodState, Pods, inner::Inner};
 
 /// What a pod uses.
@@ -34,16 +35,14 @@ impl Pods {
 
     /// What each ready pod uses that `which` names. One that ends meanwhile is left out.
     pub async fn list_pod_stats(&self, which: impl Fn(&Pod) -> bool) -> Vec<PodStats> {
-        let ready = self.pods().into_iter().filter(|pod| pod.state() == PodState::Ready && which(pod));
-        let mut all = Vec::new();
-        for pod in ready {
+        let mut ready = self.pods();
+        ready.retain(|pod| pod.state() == PodState::Ready && which(pod));
+        let asked = stream::iter(ready).map(|pod| async {
             let id = pod.id.clone();
-            match self.stats_of(pod).await {
-                Ok(stats) => all.extend(stats),
-                Err(error) => tracing::warn!(pod = %id, %error, "stats"),
-            }
-        }
-        all
+            let stats = self.stats_of(pod).await;
+            stats.inspect_err(|error| tracing::warn!(pod = %id, %error, "stats")).ok().flatten()
+        });
+        asked.buffered(AT_ONCE).filter_map(std::future::ready).collect().await
     }
 
     async fn stats_of(&self, pod: Pod) -> Result<Option<PodStats>> {

@@ -157,6 +157,7 @@ impl Backend for Directories {
 
     fn measure(&self, layer: &LayerFacts) -> Result<Usage> {
         let _running = self.begin(format!("measure {}", layer.id))?;
+        self.middle("measure");
         Ok(usage(&self.dir(layer.id).join("fs")))
     }
 
