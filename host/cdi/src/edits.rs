@@ -1,11 +1,11 @@
 use std::path::{Component, Path};
 
-use oci_spec::runtime::{Hook, Mount, Spec};
+use oci_spec::runtime::{Hook, LinuxNetDevice, Mount, Spec};
 use wharf_error::{Error, Kind, Result};
 
 use crate::{
     merge, nodes,
-    spec::{Edits, Hook as AskedHook, Mount as Asked},
+    spec::{Edits, Hook as AskedHook, Mount as Asked, NetDevice},
 };
 
 /// Makes one file's or device's changes.
@@ -23,6 +23,9 @@ pub(crate) fn apply(edits: &Edits, spec: &mut Spec) -> Result<()> {
         }
         merge::env(spec, entry);
     }
+    for device in &edits.net_devices {
+        add_net_device(device, spec)?;
+    }
     for hook in &edits.hooks {
         add_hook(hook, spec)?;
     }
@@ -37,14 +40,21 @@ pub(crate) fn apply(edits: &Edits, spec: &mut Spec) -> Result<()> {
 
 /// What is not implemented. A device that needs it is refused rather than given half.
 fn refuse(edits: &Edits) -> Result<()> {
-    let unsupported = |what: String| Err(Error::new(Kind::Unsupported, format!("{what} are not supported yet")));
-    if edits.intel_rdt.is_some() {
-        return unsupported("intelRdt classes".into());
+    match edits.intel_rdt {
+        Some(_) => Err(Error::new(Kind::Unsupported, "intelRdt classes are not supported yet")),
+        None => Ok(()),
     }
-    if !edits.net_devices.is_empty() {
-        return unsupported("netDevices".into());
+}
+
+/// Each interface goes to one place, and each place has one.
+fn add_net_device(asked: &NetDevice, spec: &mut Spec) -> Result<()> {
+    let (host, name) = (&asked.host_interface_name, &asked.name);
+    if host.is_empty() || name.is_empty() {
+        return Err(Error::invalid("netDevices: hostInterfaceName and name are needed"));
     }
-    Ok(())
+    let mut device = LinuxNetDevice::default();
+    device.set_name(Some(name.clone()));
+    merge::net_device(spec, host, device)
 }
 
 /// A program of the node's, run at a turn of the container's life, after those that are there for it.

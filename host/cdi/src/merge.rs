@@ -1,6 +1,6 @@
 //! Where things are put into a specification.
 
-use oci_spec::runtime::{Hook, Linux, LinuxDevice, LinuxDeviceCgroup, Mount, Process, Spec};
+use oci_spec::runtime::{Hook, Linux, LinuxDevice, LinuxDeviceCgroup, LinuxNetDevice, Mount, Process, Spec};
 use wharf_error::{Error, Result};
 
 /// A variable of the same name is replaced.
@@ -63,6 +63,26 @@ pub(crate) fn device(spec: &mut Spec, device: LinuxDevice) {
         devices.push(device);
         linux.set_devices(Some(devices));
     });
+}
+
+/// The same again is nothing new; another use of either name is an error.
+pub(crate) fn net_device(spec: &mut Spec, host: &str, device: LinuxNetDevice) -> Result<()> {
+    let devices = spec.linux().as_ref().and_then(|linux| linux.net_devices().clone()).unwrap_or_default();
+    match devices.get(host) {
+        Some(old) if *old == device => return Ok(()),
+        Some(_) => return Err(Error::invalid(format!("netDevices: {host:?} is given two names"))),
+        None if devices.values().any(|old| old.name() == device.name()) => {
+            let name = device.name().clone().unwrap_or_default();
+            return Err(Error::invalid(format!("netDevices: two interfaces are to be {name:?} inside")));
+        }
+        None => {}
+    }
+    linux(spec, |linux| {
+        let mut devices = devices;
+        devices.insert(host.to_owned(), device);
+        linux.set_net_devices(Some(devices));
+    });
+    Ok(())
 }
 
 pub(crate) fn rule(spec: &mut Spec, rule: LinuxDeviceCgroup) {

@@ -37,7 +37,16 @@ pub(crate) struct Edits {
     pub(crate) intel_rdt: Option<serde_json::Value>,
     #[serde(rename = "additionalGids")]
     pub(crate) additional_gids: Vec<u32>,
-    pub(crate) net_devices: Vec<serde_json::Value>,
+    pub(crate) net_devices: Vec<NetDevice>,
+}
+
+/// An interface of the node's that is moved into the container's network.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct NetDevice {
+    pub(crate) host_interface_name: String,
+    /// What it is called inside.
+    pub(crate) name: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]

@@ -163,6 +163,29 @@ fn hooks_come_after_those_that_are_there() {
 }
 
 #[test]
+fn interfaces_are_moved_once_and_to_one_name() {
+    let folders = Folders::new();
+    let put = |devices: &str| {
+        folders.put("etc/a.json", &format!(r#"{{"cdiVersion":"1.1.0","kind":"v/net","devices":[{devices}]}}"#));
+    };
+    let device = |name: &str, host: &str, inside: &str| {
+        format!(
+            r#"{{"name":"{name}","containerEdits":{{"netDevices":[{{"hostInterfaceName":"{host}","name":"{inside}"}}]}}}}"#
+        )
+    };
+    put(&[device("a", "eth1", "net0"), device("b", "eth2", "net1"), device("same", "eth1", "net0")].join(","));
+    let spec = folders.apply(&["v/net=a", "v/net=b", "v/net=same"]).unwrap();
+    let linux = serde_json::to_value(spec.linux()).unwrap();
+    assert_eq!(linux["netDevices"], serde_json::json!({ "eth1": { "name": "net0" }, "eth2": { "name": "net1" } }));
+    put(&[device("a", "eth1", "net0"), device("b", "eth1", "net1"), device("c", "eth2", "net0"), device("d", "", "x")]
+        .join(","));
+    for (second, words) in [("b", "\"eth1\" is given two names"), ("c", "\"net0\" inside"), ("d", "are needed")] {
+        let error = folders.apply(&["v/net=a", &format!("v/net={second}")]).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+#[test]
 fn what_is_not_implemented_is_refused() {
     let folders = Folders::new();
     let edits = |edits: &str| {
