@@ -1,6 +1,7 @@
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     os::fd::OwnedFd,
+    path::{Component, Path, PathBuf},
 };
 
 use wharf_error::{Result, ResultExt as _};
@@ -35,6 +36,39 @@ impl Cgroup {
         }
         Ok(files)
     }
+
+    /// As [`Cgroup::join_files`], for a process that joins `beside`, which is in the cgroup: where a container has made
+    /// cgroups of its own below and has them limited, v2 lets no process into the one above, and this is the one that
+    /// `beside` is in. A file is read more.
+    pub fn join_files_beside(&self, beside: i32) -> Result<JoinFiles> {
+        let mut files = self.join_files()?;
+        if let Some(dir) = self.unified()
+            && is_divided(&dir)?
+            && let Some(below) = self.below(beside)?
+        {
+            let dir = dir.join(below);
+            let opened = File::open(&dir).step(|| format!("cgroup {}: open {}", self.path(), dir.display()))?;
+            files.unified = Some(opened.into());
+        }
+        Ok(files)
+    }
+
+    /// Where a process is in v2's hierarchy, seen from this cgroup; none: not below it.
+    fn below(&self, pid: i32) -> Result<Option<PathBuf>> {
+        let file = format!("/proc/{pid}/cgroup");
+        let table = fs::read_to_string(&file).step(|| format!("cgroup {}: read {file}", self.path()))?;
+        let own = self.path();
+        let below = table.lines().find_map(|line| Path::new(line.strip_prefix("0::")?).strip_prefix(&own).ok());
+        let plain = |path: &&Path| path.components().all(|part| matches!(part, Component::Normal(_)));
+        Ok(below.filter(plain).map(Path::to_owned))
+    }
+}
+
+/// Whether controllers are handed on to the cgroups below.
+fn is_divided(dir: &Path) -> Result<bool> {
+    let file = dir.join("cgroup.subtree_control");
+    let controllers = fs::read_to_string(&file).step(|| format!("read {}", file.display()))?;
+    Ok(!controllers.trim().is_empty())
 }
 
 #[cfg(test)]

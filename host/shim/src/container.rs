@@ -105,3 +105,9 @@ pub fn join(cgroup: &Cgroup) -> Result<CgroupJoin> {
     let files = cgroup.join_files()?;
     Ok(CgroupJoin { tasks: files.tasks, unified: files.unified })
 }
+
+/// The same, for a process that is executed beside the container's first.
+pub fn join_beside(cgroup: &Cgroup, first: i32) -> Result<CgroupJoin> {
+    let files = cgroup.join_files_beside(first)?;
+    Ok(CgroupJoin { tasks: files.tasks, unified: files.unified })
+}

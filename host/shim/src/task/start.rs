@@ -10,7 +10,7 @@ use wharf_shim_api::{
 };
 
 use crate::{
-    container::{Container, Exec, join},
+    container::{Container, Exec, join_beside},
     exit, io,
     operation::blocking,
     process::Stage,
@@ -68,7 +68,7 @@ async fn start_exec(shim: &Arc<Shim>, container: &Arc<Container>, exec: &Arc<Exe
             Some(wharf_runtime::TerminalSize { rows, columns })
         });
         let (stdio, attached) = io::open(&streams, owner, &logs, size)?;
-        let cgroup = Some(join(&inside.cgroup)?);
+        let cgroup = Some(join_beside(&inside.cgroup, inside.runtime.pid())?);
         let request = ExecRequest { process: &spec, stdio, cgroup };
         let runtime = inside.runtime.exec(&exec_id, request)?;
         for warning in runtime.warnings() {

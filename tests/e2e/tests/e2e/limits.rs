@@ -49,6 +49,26 @@ fn limits_are_in_the_containers_cgroup() {
 }
 
 #[test]
+fn a_command_runs_in_a_container_that_has_cgroups_of_its_own() {
+    if !fs::exists("/sys/fs/cgroup/cgroup.controllers").unwrap() {
+        eprintln!("skipped: this node has no cgroup v2 alone");
+        return;
+    }
+    let Some(node) = Node::start() else { return };
+    let privileged = json!({ "security_context": { "privileged": true } });
+    let pod = node.pod_with("nested", |p| p["linux"] = privileged.clone());
+    // As systemd and nested runtimes do: v2 lets no process into a cgroup that hands controllers on.
+    let script = "cd /sys/fs/cgroup && mkdir init && echo 1 > init/cgroup.procs && \
+                  echo +memory > cgroup.subtree_control && echo divided && exec sleep 1000";
+    let id = node.run_with(&pod, "main", script, |c| c["linux"] = privileged.clone());
+    node.wait_log(&id, "divided");
+    assert_eq!(node.exec(&id, "cat /proc/self/cgroup").trim(), "0::/init");
+    node.ok(&["update", "--memory", "209715200", &id]);
+    node.ok(&["stop", "--timeout", "0", &id]);
+    node.finish();
+}
+
+#[test]
 fn files_of_cgroup_v2_are_set_as_they_are_given() {
     if !fs::exists("/sys/fs/cgroup/cgroup.controllers").unwrap() {
         eprintln!("skipped: this node has no cgroup v2 alone");
