@@ -114,7 +114,7 @@ impl Conducted {
 /// Kills and reaps a child.
 pub(crate) fn end(pidfd: BorrowedFd<'_>, what: &str) {
     // That it has ended already is as good.
-    let _ = sys::send_signal(pidfd.as_raw_fd(), libc::SIGKILL);
+    let _ = sys::send_signal(pidfd.as_raw_fd(), libc::SIGKILL, false);
     bury(pidfd, what, BURIAL);
 }
 

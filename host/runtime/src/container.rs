@@ -221,7 +221,7 @@ impl Container {
     fn started(&self) -> Result<()> {
         self.hooks.started(&self.facts, self.pid).inspect_err(|_| {
             // That it has ended already is as good.
-            let _ = sys::send_signal(self.pidfd.as_raw_fd(), libc::SIGKILL);
+            let _ = sys::send_signal(self.pidfd.as_raw_fd(), libc::SIGKILL, false);
         })
     }
 
@@ -246,9 +246,23 @@ pub fn send_signal(pidfd: &OwnedFd, signal: i32) -> Result<()> {
     signal_process(pidfd, signal)
 }
 
+/// Sends a signal to a process that was executed, which leads a session, and to what it started that is still in its
+/// process group; `NotFound` when it has ended.
+pub fn send_signal_to_group(pid: i32, pidfd: &OwnedFd, signal: i32) -> Result<()> {
+    if sys::send_signal(pidfd.as_raw_fd(), signal, true).is_ok() {
+        return Ok(());
+    }
+    // Before Linux 6.9 a group has to be named by its number, which is the process's own as long as it is there.
+    signal_process(pidfd, 0)?;
+    match sys::send_signal_by_number(pid, signal) {
+        Ok(()) => Ok(()),
+        Err(_) => signal_process(pidfd, signal),
+    }
+}
+
 /// Sends a signal; `NotFound` when the process has ended.
 pub(crate) fn signal_process(pidfd: &OwnedFd, signal: i32) -> Result<()> {
-    match sys::send_signal(pidfd.as_raw_fd(), signal) {
+    match sys::send_signal(pidfd.as_raw_fd(), signal, false) {
         Err(Errno(libc::ESRCH)) => Err(Error::new(Kind::NotFound, "process already finished")),
         Err(Errno(libc::EINVAL)) => Err(Error::invalid(format!("there is no signal {signal}"))),
         other => other.map_err(io::Error::from).step(|| format!("send signal {signal}")),

@@ -40,7 +40,7 @@ mod user_namespace;
 pub use self::{
     attach::{AttachRequest, StartRequest, attach},
     cgroup_join::CgroupJoin,
-    container::{Container, send_signal},
+    container::{Container, send_signal, send_signal_to_group},
     create::{CreateRequest, Detached, create, create_detached},
     device_filter::attach_device_filter,
     exec::ExecRequest,

@@ -2,7 +2,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use wharf_error::{Result, ResultExt as _};
 
-use crate::container::signal_process;
+use crate::container::{send_signal_to_group, signal_process};
 
 /// A process started inside a running container: a child of the caller, who waits for it with
 /// `waitid(P_PIDFD)` and so reaps it. Dropping this ends nothing.
@@ -41,5 +41,10 @@ impl Process {
     /// Sends a signal; `NotFound` when it has ended.
     pub fn kill(&self, signal: i32) -> Result<()> {
         signal_process(&self.pidfd, signal).step(|| format!("process {}", self.pid))
+    }
+
+    /// As [`Process::kill`], and to what it started: [`send_signal_to_group`].
+    pub fn kill_all(&self, signal: i32) -> Result<()> {
+        send_signal_to_group(self.pid, &self.pidfd, signal).step(|| format!("process {}", self.pid))
     }
 }

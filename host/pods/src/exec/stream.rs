@@ -141,7 +141,7 @@ async fn run(shim: &Shim, container: &str, exec: &str, ends: Ends, streams: Stre
 }
 
 async fn kill(shim: &Shim, container: &str, exec: &str, ending: impl Future<Output = Result<crate::shim::Exit>>) {
-    match shim.kill(container, exec, SIGKILL, false).await {
+    match shim.kill(container, exec, SIGKILL, true).await {
         Err(error) if !error.is_not_found() => tracing::warn!(container, exec, %error, "kill an exec"),
         _ => {}
     }

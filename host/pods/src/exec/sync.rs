@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::{io::AsyncReadExt as _, net::unix::pipe::Receiver};
+use tokio_util::sync::CancellationToken;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use super::{
@@ -46,8 +47,8 @@ pub struct ExecOutput {
 impl Pods {
     /// Runs a command in a running container with the container's own user, environment and limits.
     ///
-    /// The command is killed at the timeout, and its process is gone when this answers. When the caller goes away
-    /// the command runs on until its timeout.
+    /// The command is killed at the timeout with what it started, and its process is gone when this answers. Dropping
+    /// the returned future, as happens when the caller goes away, kills it just so.
     ///
     /// # Errors
     ///
@@ -60,15 +61,23 @@ impl Pods {
         }
         let (inner, row) = (self.inner.clone(), entry.row());
         let what = format!("exec in container {}", row.id);
+        // Nobody is left to read the output of a command whose caller is gone.
+        let gone = CancellationToken::new();
+        let _caller = gone.clone().drop_guard();
         // It has as long as the caller gives it.
-        self.inner.detached(what, Duration::MAX, async move { inner.exec_sync(&entry, request).await }).await
+        self.inner.detached(what, Duration::MAX, async move { inner.exec_sync(&entry, request, &gone).await }).await
     }
 }
 
 // === impl Inner ===
 
 impl Inner {
-    async fn exec_sync(&self, entry: &ContainerEntry, request: ExecRequest) -> Result<ExecOutput> {
+    async fn exec_sync(
+        &self,
+        entry: &ContainerEntry,
+        request: ExecRequest,
+        gone: &CancellationToken,
+    ) -> Result<ExecOutput> {
         let container = entry.row();
         let what = || format!("exec in container {}", container.id);
         let shim = self.shim_of_running(&container).await.step(what)?;
@@ -106,7 +115,8 @@ impl Inner {
             Ok(_) => {
                 // Both ends are open: no file is left should we be killed.
                 drop(pipes);
-                collect(&shim, &container.id, &exec, stdout, stderr, request.timeout).await
+                let end = end(&shim, &container.id, &exec, request.timeout, gone);
+                collect(end, &container.id, &exec, stdout, stderr).await
             }
             Err(error) => Err(error),
         };
@@ -120,12 +130,11 @@ impl Inner {
 }
 
 async fn collect(
-    shim: &Shim,
+    end: impl Future<Output = Result<Exit>>,
     id: &str,
     exec: &str,
     stdout: Option<Receiver>,
     stderr: Option<Receiver>,
-    timeout: Option<Duration>,
 ) -> Result<ExecOutput> {
     let mut output = ExecOutput::default();
     let (mut kept_out, mut kept_err) = (Vec::new(), Vec::new());
@@ -134,13 +143,12 @@ async fn collect(
             futures::join!(read(stdout, &mut kept_out), read(stderr, &mut kept_err));
         };
         tokio::pin!(reading);
-        let ending = end(shim, id, exec, timeout);
-        tokio::pin!(ending);
+        tokio::pin!(end);
         let mut drained = false;
         output.exit_code = loop {
             tokio::select! {
                 () = &mut reading, if !drained => drained = true,
-                exit = &mut ending => break exit?.code,
+                exit = &mut end => break exit?.code,
             }
         };
         if !drained && tokio::time::timeout(DRAIN, &mut reading).await.is_err() {
@@ -151,21 +159,28 @@ async fn collect(
     Ok(output)
 }
 
-/// Waits for the process; at the timeout it is killed and waited for.
-async fn end(shim: &Shim, id: &str, exec: &str, timeout: Option<Duration>) -> Result<Exit> {
-    let Some(timeout) = timeout else { return shim.wait(id, exec).await };
+/// Waits for the process; at the timeout, or when its caller is gone, it is killed and waited for.
+async fn end(shim: &Shim, id: &str, exec: &str, timeout: Option<Duration>, gone: &CancellationToken) -> Result<Exit> {
     let wait = shim.wait(id, exec);
     tokio::pin!(wait);
-    if let Ok(exit) = tokio::time::timeout(timeout, &mut wait).await {
-        return exit;
-    }
-    match shim.kill(id, exec, SIGKILL, false).await {
+    let late = async {
+        match timeout {
+            Some(timeout) => tokio::time::sleep(timeout).await,
+            None => std::future::pending().await,
+        }
+    };
+    let (kind, why) = tokio::select! {
+        exit = &mut wait => return exit,
+        () = late => (Kind::DeadlineExceeded, format!("timeout of {:?} exceeded", timeout.unwrap_or_default())),
+        () = gone.cancelled() => (Kind::Cancelled, "its caller is gone".to_owned()),
+    };
+    match shim.kill(id, exec, SIGKILL, true).await {
         Err(error) if !error.is_not_found() => tracing::warn!(container = id, exec, %error, "kill an exec"),
         _ => {}
     }
-    let gone = tokio::time::timeout(DRAIN, wait).await.is_ok();
-    let left = if gone { "it was killed" } else { "it was sent SIGKILL and has not ended" };
-    Err(Error::new(Kind::DeadlineExceeded, format!("timeout of {timeout:?} exceeded: {left}")))
+    let ended = tokio::time::timeout(DRAIN, wait).await.is_ok();
+    let left = if ended { "it was killed" } else { "it was sent SIGKILL and has not ended" };
+    Err(Error::new(kind, format!("{why}: {left}")))
 }
 
 async fn read(pipe: Option<Receiver>, kept: &mut Vec<u8>) {

@@ -161,7 +161,7 @@ impl Shim {
         Ok(Exit { code: code(ended.exit_status)?, at: timestamp_nanos(&ended.exited_at) })
     }
 
-    /// Sends a signal; `all`: to every process of the container.
+    /// Sends a signal; `all`: to every process of the container, or to an exec and what it started.
     pub(crate) async fn kill(&self, id: &str, exec: &str, signal: i32, all: bool) -> Result<()> {
         let signal = u32::try_from(signal).step(|| format!("signal {signal}"))?;
         let request = KillRequest { id: id.into(), exec_id: exec.into(), signal, all, ..Default::default() };

@@ -154,10 +154,19 @@ pub(crate) fn exit(code: i32) -> ! {
     }
 }
 
-/// Sends a signal through a pidfd.
-pub(crate) fn send_signal(pidfd: RawFd, signal: i32) -> Sys<()> {
+/// Sends a signal through a pidfd: to the process, or to the process group that it leads, which is `EINVAL` before
+/// Linux 6.9.
+pub(crate) fn send_signal(pidfd: RawFd, signal: i32, group: bool) -> Sys<()> {
+    let flags = if group { libc::PIDFD_SIGNAL_PROCESS_GROUP } else { 0 };
     // SAFETY: no memory is involved: no signal information is given.
-    unsafe { call(libc::SYS_pidfd_send_signal, [pidfd.word(), signal.word(), 0, 0]) }.map(drop)
+    unsafe { call(libc::SYS_pidfd_send_signal, [pidfd.word(), signal.word(), 0, flags.word()]) }.map(drop)
+}
+
+/// Sends a signal to the process group of this number.
+pub(crate) fn send_signal_by_number(group: i32, signal: i32) -> Sys<()> {
+    let group = group.checked_neg().filter(|group| *group < -1).ok_or(Errno(libc::EINVAL))?;
+    // SAFETY: no memory is involved.
+    unsafe { call(libc::SYS_kill, [group.word(), signal.word()]) }.map(drop)
 }
 
 /// Gives every signal its default action back. The Rust runtime ignores SIGPIPE, and handlers write to pipes that a

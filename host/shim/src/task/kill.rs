@@ -5,7 +5,8 @@ use wharf_shim_api::task::{Empty, KillRequest};
 
 use crate::{container::Container, operation::blocking, shim::Shim};
 
-/// Sends a signal to the container's first process, to all of its processes, or to an exec.
+/// Sends a signal to the container's first process, to all of its processes, to an exec, or to an exec and what it
+/// started.
 ///
 /// A process that has ended is `NotFound`, as the protocol has it.
 pub async fn kill(shim: Arc<Shim>, request: KillRequest) -> Result<Empty> {
@@ -18,7 +19,7 @@ pub async fn kill(shim: Arc<Shim>, request: KillRequest) -> Result<Empty> {
     } else if request.exec_id.is_empty() {
         init(container, signal).await
     } else {
-        exec(container, request.exec_id, signal).await
+        exec(container, request.exec_id, signal, request.all).await
     };
     sent.step(|| format!("container {id}: kill"))?;
     Ok(Empty::default())
@@ -31,14 +32,14 @@ async fn init(container: Arc<Container>, signal: i32) -> Result<()> {
     blocking(move || container.runtime.kill(signal)).await
 }
 
-async fn exec(container: Arc<Container>, exec_id: String, signal: i32) -> Result<()> {
+async fn exec(container: Arc<Container>, exec_id: String, signal: i32, all: bool) -> Result<()> {
     let exec = container.exec(&exec_id)?;
     if exec.process.exit().is_some() {
         return Err(exec.process.finished());
     }
     let runtime = exec.runtime.lock().unwrap_or_else(PoisonError::into_inner).clone();
     match runtime {
-        Some(runtime) => blocking(move || runtime.kill(signal)).await,
+        Some(runtime) => blocking(move || runtime.kill(signal, all)).await,
         None => Err(Error::new(Kind::FailedPrecondition, format!("exec {exec_id}: it has not started"))),
     }
 }

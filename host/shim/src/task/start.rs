@@ -92,7 +92,7 @@ async fn start_exec(shim: &Arc<Shim>, container: &Arc<Container>, exec: &Arc<Exe
     // Whoever asked for it may have given up and forgotten it while it was being made.
     let wanted = container.exec(&process.exec_id).map(drop);
     if let Err(error) = watched.and(connected).and(wanted) {
-        let _ = blocking(move || runtime.kill(SIGKILL)).await;
+        let _ = blocking(move || runtime.kill(SIGKILL, true)).await;
         return Err(error).step(what);
     }
     shim.events.publish(&TaskEvent::ExecStarted(TaskExecStarted {

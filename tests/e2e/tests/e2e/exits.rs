@@ -1,4 +1,11 @@
+use std::time::Duration;
+
 use wharf_e2e::Node;
+use wharf_testkit::wait_for;
+
+/// In a container: the command lines of its processes.
+const PROCESSES: &str = "cat /proc/[0-9]*/cmdline | tr '\\0' ' '";
+const SOON: Duration = Duration::from_secs(30);
 
 #[test]
 fn exit_codes_and_reasons_arrive() {
@@ -67,8 +74,23 @@ fn an_exec_past_its_timeout_is_ended_with_all_its_children() {
     let id = node.run(&pod, "main", "exec sleep 1000");
     let said = node.fails(&["exec", "-s", "--timeout", "1", &id, "sh", "-c", "sleep 777 & sleep 888"]);
     assert!(said.contains("DeadlineExceeded") || said.contains("timed out"), "{said}");
-    let left = node.exec(&id, "cat /proc/[0-9]*/cmdline | tr '\\0' ' '");
-    assert!(!left.contains("sleep 888"), "{left}");
+    let left = node.exec(&id, PROCESSES);
+    assert!(!left.contains("sleep 888") && !left.contains("sleep 777"), "{left}");
+    node.finish();
+}
+
+#[test]
+fn an_exec_whose_caller_is_gone_is_ended() {
+    let Some(node) = Node::start() else { return };
+    let pod = node.pod("alone");
+    let id = node.run(&pod, "main", "exec sleep 1000");
+    // A hook of the kubelet's, without a timeout.
+    let command = ["exec", "-s", &id, "sh", "-c", "touch /begun; exec sleep 888"];
+    let mut caller = node.crictl.command(&command).spawn().unwrap();
+    assert!(wait_for(SOON, || node.exec(&id, "ls /").contains("begun")));
+    caller.kill().unwrap();
+    caller.wait().unwrap();
+    assert!(wait_for(SOON, || !node.exec(&id, PROCESSES).contains("sleep 888")), "{}", node.exec(&id, PROCESSES));
     node.finish();
 }
 

@@ -1,7 +1,7 @@
 use std::{fs, os::fd::OwnedFd};
 
 use wharf_error::{Result, ResultExt as _};
-use wharf_runtime::{ExecRequest, ProcessStdio, send_signal};
+use wharf_runtime::{ExecRequest, ProcessStdio, send_signal, send_signal_to_group};
 
 use super::{
     OciContainer,
@@ -21,8 +21,13 @@ pub struct Executed {
 // === impl Executed ===
 
 impl Executed {
-    pub fn kill(&self, signal: i32) -> Result<()> {
-        send_signal(&self.pidfd, signal).step(|| format!("process {}", self.pid))
+    /// `all`: what it started, too.
+    pub fn kill(&self, signal: i32, all: bool) -> Result<()> {
+        let sent = match all {
+            true => send_signal_to_group(self.pid, &self.pidfd, signal),
+            false => send_signal(&self.pidfd, signal),
+        };
+        sent.step(|| format!("process {}", self.pid))
     }
 }
 

@@ -31,11 +31,13 @@ pub struct Executed {
 // === impl Executed ===
 
 impl Executed {
-    pub fn kill(&self, signal: i32) -> Result<()> {
+    /// `all`: what it started, too, where the shim knows how.
+    pub fn kill(&self, signal: i32, all: bool) -> Result<()> {
         let request = KillRequest {
             id: self.id.clone(),
             exec_id: self.exec_id.clone(),
             signal: signal.unsigned_abs(),
+            all,
             ..KillRequest::default()
         };
         self.server.ask::<_, Empty>("Kill", &request).map(drop)
