@@ -1,7 +1,7 @@
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, atomic::AtomicBool},
 };
 
 use tokio::sync::{OnceCell, watch};
@@ -65,6 +65,9 @@ pub(crate) struct ContainerEntry {
     /// Writers of the row, one at a time: a verb and the watcher of its end may meet.
     book: tokio::sync::Mutex<()>,
     ended: watch::Sender<bool>,
+    /// Its stop signal is sent or about to be: many programs take a second one for "at once". Not in the books, a new
+    /// daemon may ask again.
+    pub(crate) asked: AtomicBool,
     /// Held by one verb at a time; never by the watcher of its end.
     pub(crate) life: Turn,
 }
@@ -252,6 +255,7 @@ impl Inner {
             ended: watch::Sender::new(container.stage == container::Stage::Exited),
             row: Mutex::new(container),
             book: tokio::sync::Mutex::default(),
+            asked: AtomicBool::default(),
             life: Turn::default(),
         });
         self.containers.write().unwrap_or_else(PoisonError::into_inner).insert(id, entry.clone());

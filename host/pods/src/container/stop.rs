@@ -1,4 +1,7 @@
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
@@ -19,7 +22,8 @@ const YOUNG: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(20);
 
 impl Pods {
-    /// Asks the container to end with its stop signal, and kills it after `timeout`; zero kills at once.
+    /// Asks the container to end with its stop signal, and kills it after `timeout`; zero kills at once. A container that
+    /// was asked before is not asked again: who repeats the call waits, and kills it after a `timeout` of its own.
     ///
     /// Idempotent: a container that has ended, never ran, or is gone is success. Cancelling the call stops nothing
     /// that is under way.
@@ -77,12 +81,17 @@ impl Inner {
         Err(Error::new(Kind::DeadlineExceeded, what).hint("the stop can be tried again"))
     }
 
-    /// Sends the signal and waits for the end, however long that takes.
+    /// Sends the signal, unless another call has, and waits for the end, however long that takes.
     ///
     /// The kernel drops a signal that the first process of a pid namespace does not handle, and a program that has just
     /// been started has not said yet what it handles: once it does, it is asked again.
     async fn ask(&self, entry: &ContainerEntry, signal: i32) -> Result<()> {
         let container = entry.row();
+        if entry.asked.swap(true, Ordering::AcqRel) {
+            step(|| "wait for its end: it was asked before".into(), entry.ended()).await;
+            return Ok(());
+        }
+        let mut asking = Asking { asked: &entry.asked, sent: false };
         let young =
             || time::now().saturating_sub(container.started_at) < YOUNG.as_nanos().try_into().unwrap_or(i64::MAX);
         let status = container.pid.map(|pid| format!("/proc/{pid}/status"));
@@ -93,6 +102,7 @@ impl Inner {
         };
         let mut dropped = young() && !handled().await;
         self.signal(entry, signal, false).await?;
+        asking.sent = true;
         while dropped && young() {
             if tokio::time::timeout(LOOK, entry.ended()).await.is_ok() {
                 return Ok(());
@@ -116,6 +126,20 @@ impl Inner {
             // It ended meanwhile; whoever waits for it hears so.
             Err(error) if error.is_not_found() || error.kind() == Kind::FailedPrecondition => Ok(()),
             sent => sent,
+        }
+    }
+}
+
+/// The mark of a container that is asked to end, taken back where the signal does not go out.
+struct Asking<'a> {
+    asked: &'a AtomicBool,
+    sent: bool,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if !self.sent {
+            self.asked.store(false, Ordering::Release);
         }
     }
 }

@@ -52,6 +52,23 @@ fn stop_sends_the_images_signal_first_and_kills_after_the_timeout() {
 }
 
 #[test]
+fn the_stop_signal_is_sent_once() {
+    let Some(node) = Node::start() else { return };
+    let pod = node.pod("once");
+    let id = node.run(&pod, "main", "trap 'echo asked' TERM; echo ready; while :; do sleep 0.02; done");
+    node.wait_log(&id, "ready");
+    // As a kubelet does that was restarted, or whose call timed out.
+    let mut first = node.crictl.command(&["stop", "--timeout", "1000", &id]).spawn().unwrap();
+    node.wait_log(&id, "asked");
+    node.ok(&["stop", "--timeout", "1", &id]);
+    assert!(first.wait().unwrap().success(), "the first call hears of the end too");
+    assert_eq!(node.exit_code(&id), 137);
+    let log = node.log(&id);
+    assert_eq!(log.matches("asked").count(), 1, "{log}");
+    node.finish();
+}
+
+#[test]
 fn an_exec_brings_both_streams_and_its_exit_code() {
     let Some(node) = Node::start() else { return };
     let pod = node.pod("exec");
