@@ -11,13 +11,17 @@ use crate::{
     pod::blocking,
 };
 
+/// How long the news of an end takes at most.
+const NEWS: Duration = Duration::from_secs(2);
+
 impl Pods {
-    /// Changes limits of a container that has not ended; those that are not named stay. All of it or nothing: where
-    /// one cannot be set, those before it are set back.
+    /// Changes limits of a container; those that are not named stay. All of it or nothing: where one cannot be set,
+    /// those before it are set back. Of one that has ended only what its specification says is changed: who sees to
+    /// limits meets containers that end just then.
     ///
     /// # Errors
     ///
-    /// `NotFound`; `FailedPrecondition` where it has ended; `Unsupported` for a limit that this node does not have;
+    /// `NotFound`; `FailedPrecondition` while it is removed; `Unsupported` for a limit that this node does not have;
     /// else what the kernel says.
     pub async fn update_container(&self, id: &str, limits: LinuxResources) -> Result<()> {
         let entry = self.inner.recovered_entry(id).await?;
@@ -46,10 +50,15 @@ impl Inner {
         })
         .await?;
         match container.stage {
-            // Its limits are set when it starts.
-            Stage::Created => {}
-            Stage::Running => self.apply(&container, &spec, &changed).await?,
-            _ => return Err(Error::new(Kind::FailedPrecondition, "it does not run")),
+            // The limits of the one are set when it starts, the other has none any more.
+            Stage::Created | Stage::Exited => {}
+            Stage::Starting | Stage::Running => match self.apply(&container, &spec, &changed).await {
+                Err(error) if !ends_meanwhile(entry, &error).await => return Err(error),
+                _ => {}
+            },
+            Stage::Making | Stage::Removing => {
+                return Err(Error::new(Kind::FailedPrecondition, "it is being made or removed"));
+            }
         }
         blocking("write its specification", move || write(&bundle, &changed)).await
     }
@@ -63,6 +72,13 @@ impl Inner {
         }
         Err(error)
     }
+}
+
+/// Whether the shim has nothing to set limits of because the container has just ended.
+async fn ends_meanwhile(entry: &ContainerEntry, error: &Error) -> bool {
+    let gone = error.is_not_found() || error.kind() == Kind::FailedPrecondition;
+    // Its end may not be in the books yet.
+    gone && tokio::time::timeout(NEWS, entry.ended()).await.is_ok()
 }
 
 /// The specification's limits, without the devices: no update changes those.
