@@ -25,11 +25,24 @@ use crate::{
 /// How long [`Pods::open`] waits for the shims before it answers from the books.
 const PATIENCE: Duration = Duration::from_millis(800);
 
+/// A pause between two questions to a shim that does not answer.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What a new daemon finds of a pod's shim.
+#[derive(Clone, Copy)]
+enum Found {
+    Answers,
+    /// It is there, and does not answer in time: the node swaps or its disks stand still, and what runs goes on running.
+    Silent,
+    Gone,
+}
+
 impl Pods {
     /// Opens the books and takes over what runs.
     ///
     /// Every pod is asked for in parallel and finishes in the background; this answers when all are done or
     /// after 0.8 seconds, so that one stuck shim holds up nobody. Verbs on a pod wait for its own recovery.
+    /// A pod whose shim is there and silent is left as the books have it, and the shim is asked on.
     /// Half-made pods and containers are undone, half-removed ones removed. After a reboot the pods of the boot
     /// before are listed as not ready and their containers as ended.
     ///
@@ -134,6 +147,7 @@ impl Inner {
 
     async fn recover(self: &Arc<Self>, entry: &Arc<PodEntry>) -> Result<()> {
         let pod = entry.row();
+        let mut found = Found::Gone;
         match pod.stage {
             pod::Stage::Making => {
                 self.find_shim(entry, &pod).await;
@@ -152,10 +166,10 @@ impl Inner {
                 }
             }
             pod::Stage::Made => {
-                if self.find_shim(entry, &pod).await {
-                    self.watch_pod(entry.clone());
-                } else {
-                    self.lose(entry, &pod).await?;
+                found = self.find_shim(entry, &pod).await;
+                match found {
+                    Found::Answers | Found::Silent => self.watch_pod(entry.clone()),
+                    Found::Gone => self.lose(entry, &pod).await?,
                 }
             }
         }
@@ -163,31 +177,66 @@ impl Inner {
         entry.looked();
         for container in self.containers_of(&pod.id) {
             let row = container.row();
-            if let Err(error) = self.recover_container(&container, shim.as_ref()).await {
+            if let (Found::Silent, true, Some(shim)) = (found, container.is_running(), &shim) {
+                self.ask_later(container, shim.clone());
+            } else if let Err(error) = self.recover_container(&container, shim.as_ref()).await {
                 tracing::error!(container = %row.id, %error, "recover a container; its removal can still be asked for");
             }
         }
         Ok(())
     }
 
-    async fn find_shim(&self, entry: &PodEntry, pod: &Pod) -> bool {
+    async fn find_shim(&self, entry: &PodEntry, pod: &Pod) -> Found {
         if pod.address.is_empty() {
-            return false;
+            return Found::Gone;
         }
-        let found = match Shim::connect(&pod.id, &pod.address, self.config.shim_deadline).await {
-            Ok(shim) => shim.ping().await.map(|()| shim),
-            Err(error) => Err(error),
+        let shim = match Shim::connect(&pod.id, &pod.address, self.config.shim_deadline).await {
+            Ok(shim) => shim,
+            Err(error) => {
+                tracing::warn!(%error, "the pod's supervisor is not there");
+                return Found::Gone;
+            }
         };
-        match found {
-            Ok(shim) => {
+        match shim.ping().await {
+            Ok(()) => {
                 entry.set_shim(Some(shim));
-                true
+                Found::Answers
+            }
+            Err(error) if error.kind() == wharf_error::Kind::DeadlineExceeded => {
+                tracing::warn!(%error, "the pod's supervisor is there and does not answer; the pod is left as it is");
+                entry.set_shim(Some(shim));
+                Found::Silent
             }
             Err(error) => {
                 tracing::warn!(%error, "the pod's supervisor does not answer");
-                false
+                Found::Gone
             }
         }
+    }
+
+    /// Asks a shim that is silent after a container that ran by the books, until there is an answer or the container is
+    /// ended otherwise. In between others may stop it.
+    fn ask_later(self: &Arc<Self>, entry: Arc<ContainerEntry>, shim: Shim) {
+        let (inner, span) = (self.clone(), tracing::info_span!("recover later", container = %entry.row().id));
+        tokio::spawn(
+            async move {
+                while entry.is_running() {
+                    let life = entry.life.take().await;
+                    match inner.ask_after(&entry, &entry.row(), &shim).await {
+                        Err(error) if error.kind() == wharf_error::Kind::DeadlineExceeded => {
+                            tracing::debug!(%error, "the pod's supervisor still does not answer");
+                        }
+                        Err(error) => {
+                            return tracing::error!(%error, "recover a container; its removal can still be asked for");
+                        }
+                        Ok(()) => return,
+                    }
+                    drop(life);
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
+            .instrument(span),
+        );
     }
 
     async fn recover_container(self: &Arc<Self>, entry: &Arc<ContainerEntry>, shim: Option<&Shim>) -> Result<()> {

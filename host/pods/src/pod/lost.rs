@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tracing::Instrument as _;
-use wharf_error::Result;
+use wharf_error::{Kind, Result};
 
 use super::{Pod, record::Stage};
 use crate::{
@@ -29,8 +29,10 @@ impl Inner {
                         return;
                     }
                     tokio::time::sleep(PAUSE).await;
-                    if shim.reconnect().await.is_err() {
-                        break;
+                    match shim.reconnect().await {
+                        // It is there: a slow node is no reason to end what runs.
+                        Err(error) if error.kind() != Kind::DeadlineExceeded => break,
+                        _ => {}
                     }
                 }
                 let _life = entry.life.take().await;

@@ -81,3 +81,38 @@ fn a_pod_whose_supervisor_never_goes_on_is_stopped_and_removed() {
     }
     node.finish();
 }
+
+#[test]
+fn a_new_daemon_leaves_a_pod_whose_supervisor_is_silent_as_it_is() {
+    let Some(mut node) = node(CONFIG, None) else { return };
+    let pod = node.pod("slow");
+    let script = "i=0; while [ ! -e /end ]; do i=$((i+1)); echo line $i; sleep 0.02; done; exit 7";
+    let id = node.run(&pod, "main", script);
+    let stopped = Stopped::new(&node, &pod);
+    node.daemon.kill().unwrap();
+    node.daemon.launch().unwrap();
+    // Longer than it waits for an answer.
+    let said = node.fails(&["--timeout", "20s", "exec", "-s", &id, "true"]);
+    assert!(said.contains("no answer within") && said.contains(&pod.id), "{said}");
+    assert_eq!(node.json(&["inspectp", &pod.id])["status"]["state"], "SANDBOX_READY");
+    assert_eq!(node.status(&id)["state"], "CONTAINER_RUNNING");
+    others_go_on(&node);
+    drop(stopped);
+    node.exec(&id, "touch /end");
+    assert_eq!(node.exit_code(&id), 7);
+    node.finish();
+}
+
+#[test]
+fn a_pod_whose_supervisor_is_silent_to_a_new_daemon_is_stopped_and_removed() {
+    let Some(mut node) = node(CONFIG, None) else { return };
+    let pod = node.pod("mute");
+    let id = node.run(&pod, "main", "exec sleep 1000");
+    let _stopped = Stopped::new(&node, &pod);
+    node.daemon.kill().unwrap();
+    node.daemon.launch().unwrap();
+    node.ok(&["--timeout", "60s", "stopp", &pod.id]);
+    assert_eq!(node.status(&id)["state"], "CONTAINER_EXITED");
+    node.ok(&["rmp", &pod.id]);
+    node.finish();
+}
