@@ -124,7 +124,7 @@ fn make(request: CreateRequest<'_>, detached: Option<Detached>) -> Result<Contai
     let identity = identify_in(&root, process.user(), merge_image_groups)?;
     let pod = namespaces;
     let namespaces = Namespaces::of(spec, pod)?;
-    let shared_memory = pod.shared_memory.as_ref().filter(|_| namespaces.is_pods(libc::CLONE_NEWIPC));
+    let shared_memory = pod.shared_memory.as_deref().filter(|_| namespaces.is_pods(libc::CLONE_NEWIPC));
     let seccomp = Seccomp::of(spec)?;
     let devices = NetDevices::of(spec, namespaces.has(libc::CLONE_NEWNET))?;
     let (hooks, facts) = (Hooks::of(spec)?, Facts::new(id, bundle.to_owned(), spec));

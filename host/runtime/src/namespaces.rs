@@ -37,9 +37,27 @@ pub struct PodNamespaces {
     /// Process ids.
     pub pid: Option<OwnedFd>,
     /// What a container that joins the pod's IPC namespace gets for a tmpfs at `/dev/shm`; `None`: one of its own.
-    pub shared_memory: Option<SharedMemory>,
+    pub shared_memory: Option<Arc<SharedMemory>>,
     /// Users, who own the other new ones.
     pub user: Option<Arc<UserNamespace>>,
+}
+
+// === impl PodNamespaces ===
+
+impl PodNamespaces {
+    /// The same namespaces, for a container whose processes are its own.
+    pub fn without_pids(&self) -> Result<Self> {
+        let copy = |fd: &Option<OwnedFd>| fd.as_ref().map(OwnedFd::try_clone).transpose();
+        let step = || "duplicate a namespace of the pod".into();
+        Ok(Self {
+            net: copy(&self.net).step(step)?,
+            ipc: copy(&self.ipc).step(step)?,
+            uts: copy(&self.uts).step(step)?,
+            pid: None,
+            shared_memory: self.shared_memory.clone(),
+            user: self.user.clone(),
+        })
+    }
 }
 
 /// Which namespaces to make, and what to set in them.

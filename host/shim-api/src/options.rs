@@ -99,6 +99,8 @@ pub struct CreateOptions {
     pub other: Option<OtherShim>,
     /// Do not add the groups that the image's `/etc/group` gives the user (CRI's policy `Strict`).
     pub strict_groups: bool,
+    /// Its PID namespace is its own although the pod's containers share one.
+    pub own_pids: bool,
     /// Folders that the root has, made where they are missing: the volumes that the image declares.
     pub folders: Vec<PathBuf>,
     /// Sources of bind mounts of the specification that are no paths: other images.

@@ -42,6 +42,7 @@ pub(super) async fn create_container(
         tty: config.tty,
         stop_signal: stop_signal(&config, &image)?,
         strict_groups: spec::strict_groups(&config)?,
+        own_pids: spec::own_pids(&config, &pod.sandbox),
         request: encode(&pod, &config, &pod_config),
         image: image.clone(),
         image_volumes,

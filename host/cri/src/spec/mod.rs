@@ -36,8 +36,11 @@ use wharf_cdi::{Cdi, names_of_annotations};
 use wharf_error::{Error, Kind, Result};
 use wharf_shim_api::SandboxOptions;
 
+use crate::PassedAnnotations;
+
 pub(crate) use self::{
     mounts::{clean, image_of},
+    namespaces::own_pids,
     node::Node,
     refuse::refuse_pod,
     resources::{limits, shown},

@@ -1,7 +1,7 @@
 use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType as Type};
-use wharf_api::cri::NamespaceMode;
-use wharf_error::{Error, Kind, Result};
-use wharf_shim_api::Namespace;
+use wharf_api::cri::{ContainerConfig, NamespaceMode};
+use wharf_error::{Error, Result};
+use wharf_shim_api::{Namespace, SandboxOptions};
 
 use super::Input;
 
@@ -28,7 +28,15 @@ pub(super) fn build(input: &Input<'_>) -> Result<Vec<LinuxNamespace>> {
     Ok(namespaces)
 }
 
-/// What is listed without a path is the pod's where its containers share one, and else new.
+/// Whether the container has processes of its own in a pod whose other containers share theirs.
+pub(crate) fn own_pids(config: &ContainerConfig, pod: &SandboxOptions) -> bool {
+    let security = config.linux.as_ref().and_then(|linux| linux.security_context.as_ref());
+    let options = security.and_then(|security| security.namespace_options.as_ref());
+    pod.pid == Namespace::Pod && options.is_some_and(|options| options.pid == NamespaceMode::Container as i32)
+}
+
+/// What is listed without a path is the pod's where its containers share one, and else new; so is that of a container
+/// with [`own_pids`].
 fn pid(input: &Input<'_>) -> Result<Option<LinuxNamespace>> {
     let field = "linux.security_context.namespace_options.pid";
     let pods = input.sandbox.pid;
@@ -41,11 +49,6 @@ fn pid(input: &Input<'_>) -> Result<Option<LinuxNamespace>> {
         NamespaceMode::Pod | NamespaceMode::Node if pods == Namespace::Node => Ok(None),
         NamespaceMode::Pod => Ok(Some(namespace(Type::Pid))),
         NamespaceMode::Node => Err(Error::invalid(format!("{field}: NODE in a pod that does not use the node's"))),
-        NamespaceMode::Container if pods == Namespace::Pod => Err(Error::new(
-            Kind::Unsupported,
-            format!("{field}: CONTAINER in a pod whose containers share their processes is not supported yet"),
-        )
-        .hint("say CONTAINER (1) for the pod sandbox, too")),
         NamespaceMode::Container => Ok(Some(namespace(Type::Pid))),
         NamespaceMode::Target => {
             let target = input.target_pid.ok_or_else(|| Error::invalid(format!("{field}: TARGET without a target")))?;

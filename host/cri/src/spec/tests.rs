@@ -335,7 +335,11 @@ fn process_namespaces_follow_the_pod() {
     assert_eq!(pid(Namespace::Container, Some(NamespaceMode::Pod), None).unwrap(), own, "the pod does not share");
     assert_eq!(pid(Namespace::Pod, Some(NamespaceMode::Pod), None).unwrap(), own, "the runtime joins the pod's");
     assert_eq!(pid(Namespace::Pod, None, None).unwrap(), own);
-    assert_eq!(pid(Namespace::Pod, Some(NamespaceMode::Container), None).unwrap_err().kind(), Kind::Unsupported);
+    assert_eq!(
+        pid(Namespace::Pod, Some(NamespaceMode::Container), None).unwrap(),
+        own,
+        "the shim is told that it is new"
+    );
     assert_eq!(pid(Namespace::Node, Some(NamespaceMode::Pod), None).unwrap(), None);
     assert_eq!(pid(Namespace::Node, Some(NamespaceMode::Node), None).unwrap(), None);
     assert!(pid(Namespace::Container, Some(NamespaceMode::Node), None).is_err(), "the pod decides");

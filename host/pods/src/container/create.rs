@@ -87,6 +87,7 @@ impl Inner {
             tty: request.tty,
             stop_signal: request.stop_signal,
             strict_groups: request.strict_groups,
+            own_pids: request.own_pids,
             user: None,
             created_at: time::now(),
             started_at: 0,

@@ -47,6 +47,8 @@ pub struct ContainerRequest {
     pub stop_signal: Option<i32>,
     /// Whether its process has none of the groups that the image gives its user.
     pub strict_groups: bool,
+    /// Whether it has a PID namespace of its own although the pod's containers share one.
+    pub own_pids: bool,
     /// The client's request, encoded: kept, and compared when the same container is asked for again.
     pub request: Vec<u8>,
 }
@@ -169,6 +171,9 @@ pub struct Container {
     /// As requested.
     #[serde(default)]
     pub strict_groups: bool,
+    /// As requested.
+    #[serde(default)]
+    pub own_pids: bool,
     /// Who its process was when it began; none before.
     #[serde(default)]
     pub user: Option<User>,

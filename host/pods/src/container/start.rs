@@ -75,6 +75,7 @@ impl Inner {
             volatile: self.config.volatile,
             idmapped: pod.row().sandbox.user_namespace.is_some(),
             strict_groups: container.strict_groups,
+            own_pids: container.own_pids,
             folders: &container.declared_volumes,
             oci,
             other,

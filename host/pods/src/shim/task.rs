@@ -30,6 +30,7 @@ pub(crate) struct NewTask<'a> {
     /// Whether the root is mounted for the pod's user namespace.
     pub(crate) idmapped: bool,
     pub(crate) strict_groups: bool,
+    pub(crate) own_pids: bool,
     /// Folders that are made in it where they are missing.
     pub(crate) folders: &'a [PathBuf],
     /// Who makes it, if not the shim itself.
@@ -81,6 +82,7 @@ impl Shim {
             volatile: new.volatile,
             idmapped_root: new.idmapped,
             strict_groups: new.strict_groups,
+            own_pids: new.own_pids,
             image_mounts: new.image_mounts.clone(),
             folders: new.folders.to_vec(),
             oci: new.oci.clone(),

@@ -3,7 +3,10 @@ use std::{
     fs::{self, File},
     os::fd::{AsFd as _, OwnedFd},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use serde_json::json;
@@ -88,7 +91,7 @@ fn a_pod_shares_what_it_has() {
 fn memory_files_are_the_pod_s_where_its_ipc_namespace_is() {
     let mut pod =
         create_pod_namespaces(&PodNamespacesRequest { ipc: true, ..PodNamespacesRequest::default() }).unwrap();
-    pod.shared_memory = Some(SharedMemory::new(1 << 20, None).unwrap());
+    pod.shared_memory = Some(Arc::new(SharedMemory::new(1 << 20, None).unwrap()));
     let run = |script: &str, ipc: bool| {
         let sandbox = Sandbox::new();
         let (stdio, pipes) = pipes();

@@ -112,7 +112,7 @@ fn namespaces(options: &SandboxOptions, pin: Option<&Path>, given: Option<&str>)
     })?;
     if options.ipc == Namespace::Pod {
         let owner = namespaces.user.as_ref().map(|user| user.root()).transpose()?;
-        namespaces.shared_memory = Some(SharedMemory::new(SHARED_MEMORY, owner)?);
+        namespaces.shared_memory = Some(Arc::new(SharedMemory::new(SHARED_MEMORY, owner)?));
     }
     if let Some(path) = given {
         namespaces.net = Some(open_namespace(Path::new(path))?);

@@ -100,6 +100,13 @@ fn make(shim: &Shim, request: CreateTaskRequest, namespaces: &PodNamespaces) -> 
         }
         None => CreateOptions::default(),
     };
+    let own;
+    let namespaces = if options.own_pids {
+        own = namespaces.without_pids()?;
+        &own
+    } else {
+        namespaces
+    };
     let spec = read_spec(&bundle)?;
     let root = root_of(&request.rootfs, &options, &spec, &bundle)?;
     let path = cgroup_path(&spec, shim, &request.id)?;

@@ -79,6 +79,27 @@ fn a_container_sees_its_own_processes_with_itself_first() {
 }
 
 #[test]
+fn a_container_may_have_its_own_processes_in_a_pod_that_shares_them() {
+    let Some(node) = Node::start() else { return };
+    // What a client gets that names another of the pod's namespaces alone: POD is 0.
+    let pod = node.pod_with("mixed", |c| {
+        c["linux"] = json!({ "security_context": { "namespace_options": { "network": 2, "pid": 0 } } });
+    });
+    let mode = |mode: i32| {
+        move |c: &mut serde_json::Value| {
+            c["linux"] = json!({ "security_context": { "namespace_options": { "network": 2, "pid": mode } } });
+        }
+    };
+    let [one, two] = ["one", "two"].map(|name| node.pid(&node.run_with(&pod, name, "exec sleep 1000", mode(0))));
+    let alone = node.run_with(&pod, "alone", "exec sleep 1234", mode(1));
+    assert_eq!(namespace(one, "pid"), namespace(two, "pid"));
+    assert_ne!(namespace(one, "pid"), namespace(node.pid(&alone), "pid"));
+    assert_eq!(namespace(one, "ipc"), namespace(node.pid(&alone), "ipc"));
+    assert_eq!(node.exec(&alone, "tr '\\0' ' ' < /proc/1/cmdline"), "sleep 1234 ");
+    node.finish();
+}
+
+#[test]
 fn names_and_nameservers_of_the_pod_are_in_its_containers() {
     let Some(node) = Node::start() else { return };
     let pod = node.pod_with("names", |c| {
