@@ -35,6 +35,6 @@ impl Streams for StreamsService {
     }
 
     async fn check_mounts(&self, context: &TtrpcContext, request: CheckMountsRequest) -> Result<Done> {
-        run(&self.0, context, "CheckMounts", String::new(), check_mounts::check_mounts(request)).await
+        run(&self.0, context, "CheckMounts", String::new(), check_mounts::check_mounts(self.0.clone(), request)).await
     }
 }
