@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use wharf_error::{Error, Result};
 use wharf_shim_api::{OciRuntime, OtherShim};
 
-use crate::{inner::Inner, pod::Pod};
+use crate::{Pods, inner::Inner, pod::Pod};
 
 /// What runs the containers of pods that ask for it by name (`runtime_handler`).
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -29,6 +29,19 @@ pub enum Handler {
         /// For any other: the file that configures it.
         config: Option<PathBuf>,
     },
+}
+
+// === impl Pods ===
+
+impl Pods {
+    /// Whether a pod or an image may name this handler; the empty name is the default one's.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument`, with the names that there are.
+    pub fn check_handler(&self, name: &str) -> Result<()> {
+        self.inner.handler(name).map(drop)
+    }
 }
 
 // === impl Inner ===

@@ -25,11 +25,12 @@ use crate::{CriConfig, LONGEST_ANSWER, LONGEST_REQUEST};
 pub(crate) struct Service {
     namespace: String,
     images: Images,
+    pods: Pods,
 }
 
 /// The image service over these images, in the namespace of these pods, to be added to a server.
 pub fn image_service(_: CriConfig, pods: Pods, images: Images) -> ImageServiceServer<impl ImageService> {
-    let service = Service { namespace: pods.config().namespace.clone(), images };
+    let service = Service { namespace: pods.config().namespace.clone(), images, pods };
     ImageServiceServer::new(service)
         .max_decoding_message_size(LONGEST_REQUEST)
         .max_encoding_message_size(LONGEST_ANSWER)
