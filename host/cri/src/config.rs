@@ -1,4 +1,6 @@
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
+
+use glob::Pattern;
 
 /// What the services say about this runtime, and where they look for what containers ask for.
 #[derive(Clone, Debug)]
@@ -11,6 +13,18 @@ pub struct CriConfig {
     pub snapshotter: String,
     /// The folders of CDI's files; a later one goes before an earlier one.
     pub cdi_spec_dirs: Vec<PathBuf>,
+    /// By runtime handler: which annotations it is told of; none where it is not here.
+    pub annotations: BTreeMap<String, PassedAnnotations>,
+}
+
+/// Annotations that go into the OCI specification for a runtime that acts on them, as containerd's `pod_annotations` and
+/// `container_annotations`: what is given to a container goes before what is given to its pod.
+#[derive(Clone, Debug, Default)]
+pub struct PassedAnnotations {
+    /// Keys of the pod's.
+    pub pod: Vec<Pattern>,
+    /// Keys of the container's.
+    pub container: Vec<Pattern>,
 }
 
 // === impl CriConfig ===
@@ -22,6 +36,7 @@ impl Default for CriConfig {
             runtime_version: env!("CARGO_PKG_VERSION").into(),
             snapshotter: "overlayfs".into(),
             cdi_spec_dirs: vec!["/etc/cdi".into(), "/var/run/cdi".into()],
+            annotations: BTreeMap::new(),
         }
     }
 }

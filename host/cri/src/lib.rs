@@ -19,7 +19,7 @@ mod spec;
 mod status;
 
 pub use self::{
-    config::CriConfig,
+    config::{CriConfig, PassedAnnotations},
     image::{auth_of, image_service},
     runtime::runtime_service,
     status::to_status,

@@ -10,7 +10,7 @@ use wharf_images::Image;
 use wharf_pods::{ContainerMetadata, ContainerRequest, ContainerState, ImageVolume, NewContainer, Pod};
 
 use super::{Runtime, convert};
-use crate::{signal, spec};
+use crate::{PassedAnnotations, signal, spec};
 
 pub(super) async fn create_container(
     runtime: &Runtime,
@@ -49,6 +49,7 @@ pub(super) async fn create_container(
     };
     let cdi = Cdi::new(runtime.config.cdi_spec_dirs.clone());
     let node = runtime.node().await?;
+    let passed = passed(runtime, &pod.runtime_handler);
     let build = move |new: &NewContainer| {
         let user_name = config.image.as_ref().map(|image| image.user_specified_image.as_str()).unwrap_or_default();
         let image_name = Some(user_name).filter(|name| !name.is_empty()).or(image.names.first().map(String::as_str));
@@ -64,10 +65,17 @@ pub(super) async fn create_container(
             target_pid,
             node: &node,
             cdi: &cdi,
+            passed: &passed,
             image_volumes: &volume_ids,
         })
     };
     Ok(CreateContainerResponse { container_id: runtime.pods.create_container(asked, build).await? })
+}
+
+/// Which annotations the handler is told of.
+fn passed(runtime: &Runtime, handler: &str) -> PassedAnnotations {
+    let handler = if handler.is_empty() { runtime.pods.config().default_handler.as_str() } else { handler };
+    runtime.config.annotations.get(handler).cloned().unwrap_or_default()
 }
 
 fn metadata(config: &ContainerConfig) -> Result<ContainerMetadata> {

@@ -1,8 +1,15 @@
 use std::collections::HashMap;
 
+use glob::MatchOptions;
+
 use super::Input;
 
-/// What OCI runtimes and tools read to tell whose container it is. The names are containerd's.
+/// As Go's `path.Match`, by which containerd matches: a `*` ends at a slash.
+const AS_PATHS: MatchOptions =
+    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
+
+/// What OCI runtimes and tools read to tell whose container it is, by containerd's names, and before that what the
+/// handler is configured to be told of.
 pub(super) fn build(input: &Input<'_>) -> HashMap<String, String> {
     let pod = input.pod_config.metadata.clone().unwrap_or_default();
     let name = input.config.metadata.as_ref().map(|metadata| metadata.name.clone()).unwrap_or_default();
@@ -15,5 +22,12 @@ pub(super) fn build(input: &Input<'_>) -> HashMap<String, String> {
         ("sandbox-namespace", pod.namespace),
         ("sandbox-uid", pod.uid),
     ];
-    facts.into_iter().map(|(key, value)| (format!("io.kubernetes.cri.{key}"), value)).collect()
+    let facts = facts.into_iter().map(|(key, value)| (format!("io.kubernetes.cri.{key}"), value));
+    let passed =
+        [(&input.passed.pod, &input.pod_config.annotations), (&input.passed.container, &input.config.annotations)];
+    let passed = passed.into_iter().flat_map(|(patterns, annotations)| {
+        let wanted = |key: &str| patterns.iter().any(|pattern| pattern.matches_with(key, AS_PATHS));
+        annotations.iter().filter(move |(key, _)| wanted(key)).map(|(key, value)| (key.clone(), value.clone()))
+    });
+    passed.chain(facts).collect()
 }

@@ -1,5 +1,6 @@
 use std::{collections::BTreeMap, fs, os::unix::fs::symlink, path::PathBuf};
 
+use glob::Pattern;
 use oci_spec::runtime::{Capabilities, Capability, LinuxDeviceType, LinuxNamespaceType as Type};
 use serde_json::{Value, json};
 use wharf_api::cri::{
@@ -27,6 +28,7 @@ struct Case {
     node: Node,
     target_pid: Option<u32>,
     image_volumes: BTreeMap<PathBuf, String>,
+    passed: PassedAnnotations,
 }
 
 // === impl Case ===
@@ -63,7 +65,8 @@ impl Case {
             apparmor: false,
             oom_floor: None,
         };
-        Self { dir, config, pod_config, image, sandbox, node, target_pid: None, image_volumes: BTreeMap::new() }
+        let (image_volumes, passed) = (BTreeMap::new(), PassedAnnotations::default());
+        Self { dir, config, pod_config, image, sandbox, node, target_pid: None, image_volumes, passed }
     }
 
     fn build(&self) -> Result<Spec> {
@@ -80,6 +83,7 @@ impl Case {
             node: &self.node,
             cdi: &Cdi::new(vec![self.dir.path().join("cdi")]),
             image_volumes: &self.image_volumes,
+            passed: &self.passed,
         })
     }
 
@@ -312,6 +316,24 @@ fn devices_are_made_and_allowed() {
     case.refused(Kind::InvalidArgument, "permissions");
     case.config.devices = vec![device("/etc/passwd", "/dev/mine", "")];
     case.refused(Kind::InvalidArgument, "not a device node");
+}
+
+#[test]
+fn a_runtime_is_told_of_the_annotations_that_are_for_it() {
+    let mut case = Case::new();
+    case.passed.pod = vec![Pattern::new("run.oci.*").unwrap()];
+    case.passed.container = vec![Pattern::new("run.oci.handler").unwrap(), Pattern::new("*").unwrap()];
+    let put = |annotations: &mut BTreeMap<String, String>, all: &[(&str, &str)]| {
+        annotations.extend(all.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+    };
+    put(&mut case.pod_config.annotations, &[("run.oci.handler", "pods"), ("run.oci.keep", "1"), ("other", "no")]);
+    let forged = ("io.kubernetes.cri.sandbox-id", "forged");
+    put(&mut case.config.annotations, &[("run.oci.handler", "containers"), ("with/slash", "no"), forged]);
+    let spec = case.build().unwrap();
+    let said = |key: &str| spec.annotations().as_ref().unwrap().get(key).map(String::as_str);
+    assert_eq!((said("run.oci.handler"), said("run.oci.keep")), (Some("containers"), Some("1")));
+    assert_eq!((said("other"), said("with/slash")), (None, None), "a star ends at a slash");
+    assert_eq!(said("io.kubernetes.cri.sandbox-id"), Some("pod-id"));
 }
 
 #[test]

@@ -96,13 +96,13 @@ impl Config {
         for (name, handler) in &runtimes {
             match handler {
                 Handler::Native {} => {}
-                Handler::Oci { path, options } => {
+                Handler::Oci { path, options, .. } => {
                     ensure!(path.is_absolute(), "runtimes.{name}.path = {path:?}: not an absolute path");
                     if let Some(ours) = options.iter().find(|option| is_ours(option)) {
                         bail!("runtimes.{name}.options: {ours} is set by the shim");
                     }
                 }
-                Handler::Shim { path, binary, config } => {
+                Handler::Shim { path, binary, config, .. } => {
                     for (key, path) in [("path", Some(path)), ("binary", binary.as_ref()), ("config", config.as_ref())]
                     {
                         let absolute = path.is_none_or(|path| path.is_absolute());
@@ -110,6 +110,7 @@ impl Config {
                     }
                 }
             }
+            handler.passed_annotations().with_context(|| format!("runtimes.{name}"))?;
         }
         Ok(())
     }

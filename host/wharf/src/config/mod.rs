@@ -1,5 +1,6 @@
 //! The configuration: TOML, every key with a default, unknown keys refused with file and line.
 
+mod annotations;
 mod load;
 mod sections;
 

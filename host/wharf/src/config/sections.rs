@@ -171,9 +171,21 @@ pub(crate) enum Handler {
         path: PathBuf,
         #[serde(default)]
         options: Vec<String>,
+        #[serde(default)]
+        pod_annotations: Vec<String>,
+        #[serde(default)]
+        container_annotations: Vec<String>,
     },
     /// Another shim of containerd's protocol.
-    Shim { path: PathBuf, binary: Option<PathBuf>, config: Option<PathBuf> },
+    Shim {
+        path: PathBuf,
+        binary: Option<PathBuf>,
+        config: Option<PathBuf>,
+        #[serde(default)]
+        pod_annotations: Vec<String>,
+        #[serde(default)]
+        container_annotations: Vec<String>,
+    },
 }
 
 // === impl Config ===

@@ -171,8 +171,8 @@ fn network_config(config: &Config) -> NetworkConfig {
 fn of(handler: config::Handler) -> Handler {
     match handler {
         config::Handler::Native {} => Handler::Native,
-        config::Handler::Oci { path, options } => Handler::Oci { path, options },
-        config::Handler::Shim { path, binary, config } => Handler::Shim { path, binary, config },
+        config::Handler::Oci { path, options, .. } => Handler::Oci { path, options },
+        config::Handler::Shim { path, binary, config, .. } => Handler::Shim { path, binary, config },
     }
 }
 

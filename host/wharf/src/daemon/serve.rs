@@ -46,6 +46,11 @@ pub(super) async fn serve(config: Config) -> Result<()> {
     let cri = CriConfig {
         snapshotter: config.snapshotter.name.clone(),
         cdi_spec_dirs: config.cri.cdi_spec_dirs.clone(),
+        annotations: config
+            .runtimes()
+            .iter()
+            .map(|(name, handler)| Ok((name.clone(), handler.passed_annotations()?)))
+            .collect::<Result<_>>()?,
         ..CriConfig::default()
     };
     let looked_at = containerd_listener.map(|listener| {
