@@ -15,7 +15,8 @@ use nix::{
 };
 
 use crate::{
-    cgroups, leaks::Scope, mounts::MountNs, netns::NetNs, process::processes, wait::wait_for, work_dir::WorkDir,
+    cgroups, compiled, leaks::Scope, mounts::MountNs, netns::NetNs, process::processes, wait::wait_for,
+    work_dir::WorkDir,
 };
 
 /// A first start compiles plugins, which an interpreted guest does for minutes.
@@ -136,7 +137,9 @@ impl Daemon {
             (options.environment.clone(), options.network.clone(), options.mounts.clone());
         let mut daemon =
             Self { child: None, wharf, config, cgroup_parent, environment, network, mounts, boot: None, dirs };
+        compiled::lend(&daemon.root())?;
         daemon.launch()?;
+        compiled::keep(&daemon.root())?;
         Ok(daemon)
     }
 

@@ -8,6 +8,7 @@ mod bridge;
 mod cache;
 mod cgroups;
 mod cni;
+mod compiled;
 mod crictl;
 mod daemon;
 mod docker_registry;

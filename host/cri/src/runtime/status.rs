@@ -39,7 +39,7 @@ pub(super) async fn status(runtime: &Runtime, request: StatusRequest) -> Result<
     };
     Ok(StatusResponse {
         status: Some(RuntimeStatus { conditions: vec![ready, network] }),
-        info: if request.verbose { info(runtime, &seen.message) } else { BTreeMap::new() },
+        info: if request.verbose { info(runtime, seen.ready, &seen.message) } else { BTreeMap::new() },
         runtime_handlers: handlers.unwrap_or_default().into_iter().map(handler).collect(),
         features: Some(RuntimeFeatures {
             supplemental_groups_policy: true,
@@ -49,7 +49,8 @@ pub(super) async fn status(runtime: &Runtime, request: StatusRequest) -> Result<
     })
 }
 
-fn info(runtime: &Runtime, network: &str) -> BTreeMap<String, String> {
+/// What `crictl info` shows. `lastCNILoadStatus` is what tools of containerd's nodes look for.
+fn info(runtime: &Runtime, ready: bool, network: &str) -> BTreeMap<String, String> {
     let networks = runtime.pods.networks().config();
     let pods = runtime.pods.config();
     let config = json!({
@@ -69,5 +70,9 @@ fn info(runtime: &Runtime, network: &str) -> BTreeMap<String, String> {
             "maxConf": networks.max_networks,
         },
     });
-    BTreeMap::from([("config".to_owned(), config.to_string())])
+    let loaded = if ready { "OK" } else { network };
+    BTreeMap::from([
+        ("config".to_owned(), config.to_string()),
+        ("lastCNILoadStatus".to_owned(), json!(loaded).to_string()),
+    ])
 }

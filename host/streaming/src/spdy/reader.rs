@@ -41,8 +41,8 @@ pub(crate) struct Reader {
     writer: Writer,
     activity: Activity,
     headers: HeaderReader,
-    /// By number; without a sender, ended by the client.
-    streams: HashMap<u32, Option<mpsc::Sender<Bytes>>>,
+    /// Those that the client has not ended, by number.
+    streams: HashMap<u32, mpsc::Sender<Bytes>>,
     opened: mpsc::Sender<Opened>,
 }
 
@@ -117,12 +117,12 @@ impl Reader {
             let count = read_some(&mut self.from, &mut part, room).await?;
             length -= count;
             self.activity.touch();
-            if let Some(Some(data)) = self.streams.get(&stream) {
+            if let Some(data) = self.streams.get(&stream) {
                 self.watch.send(data, part.freeze()).await?;
             }
         }
         if fin {
-            self.end(stream);
+            self.streams.remove(&stream);
         }
         Ok(())
     }
@@ -133,7 +133,7 @@ impl Reader {
             // The compression of headers goes on through these, too.
             Kind::SynReply | Kind::Headers => self.headers.read(payload.get(4..).unwrap_or_default()).map(drop),
             Kind::RstStream => {
-                self.end(number(payload, 0)?);
+                self.streams.remove(&number(payload, 0)?);
                 Ok(())
             }
             // The client's own have odd numbers; those that answer ours, of which there are none, even ones.
@@ -151,24 +151,24 @@ impl Reader {
         if stream % 2 == 0 || self.streams.contains_key(&stream) {
             return Err(broken(format!("stream {stream} is opened twice, or is ours")));
         }
-        if self.streams.values().flatten().count() >= MOST_STREAMS {
+        if self.streams.len() >= MOST_STREAMS {
+            // What nobody reads any more takes no place: a connection lasts as long as its `kubectl port-forward`.
+            self.streams.retain(|_, data| !data.is_closed());
+        }
+        if self.streams.len() >= MOST_STREAMS {
             return self.writer.refuse(stream).await;
         }
         let (sender, data) = mpsc::channel(QUEUE);
         if self.opened.send(Opened { stream, headers, data }).await.is_err() {
             return self.writer.refuse(stream).await;
         }
-        self.streams.insert(stream, Some(sender).filter(|_| flags & FIN == 0));
+        if flags & FIN == 0 {
+            self.streams.insert(stream, sender);
+        }
         if flags & UNIDIRECTIONAL == 0 {
             self.writer.reply(stream).await?;
         }
         Ok(())
-    }
-
-    fn end(&mut self, stream: u32) {
-        if let Some(data) = self.streams.get_mut(&stream) {
-            *data = None;
-        }
     }
 }
 

@@ -66,6 +66,7 @@ fn the_daemon_says_who_it_is_and_that_it_is_ready() {
     let info = node.json(&["info"]);
     let ready = info["status"]["conditions"].as_array().unwrap().iter().find(|c| c["type"] == "RuntimeReady").unwrap();
     assert_eq!(ready["status"], true, "{info:#}");
+    assert_eq!(info["lastCNILoadStatus"], "OK", "{info:#}");
     node.finish();
 }
 
