@@ -2,7 +2,7 @@ use std::{ops::Range, pin::Pin};
 
 use bytes::Bytes;
 use futures::{Stream, stream};
-use http::{Method, StatusCode, header::CONTENT_RANGE};
+use http::{HeaderMap, Method, StatusCode, header::CONTENT_RANGE};
 use oci_spec::image::Descriptor;
 use reqwest::Response;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
@@ -196,16 +196,29 @@ impl Download {
         self.endpoints.iter().position(|each| std::ptr::eq(each, endpoint)).unwrap_or_default()
     }
 
+    /// Who does not take a range is asked for the whole blob.
     async fn request(&self, endpoint: &Endpoint) -> Result<(Response, Transport), Failure> {
+        let headers = range(&(self.offset..self.end), self.descriptor.size())?;
+        let ranged = !headers.is_empty();
+        match self.get(endpoint, headers).await {
+            Err(failure) if ranged && failure.range => {
+                tracing::debug!(host = endpoint.name(), error = %failure.error, "it is asked for the whole blob");
+                self.get(endpoint, HeaderMap::new()).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn get(&self, endpoint: &Endpoint, headers: HeaderMap) -> Result<(Response, Transport), Failure> {
         let size = self.descriptor.size();
-        let headers = range(&(self.offset..self.end), size)?;
         let ask = Ask { method: Method::GET, object: &self.object, headers, verified: true };
         let (response, transport) = self.client.ask(endpoint, &self.reference, self.auth.as_ref(), ask).await?;
         let wrong = |text: String| Failure::from(Error::new(Kind::DataLoss, text));
         if response.status() == StatusCode::PARTIAL_CONTENT {
             let range = response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
             if !range.starts_with(&format!("bytes {}-", self.offset)) {
-                return Err(wrong(format!("answers with another range than the one asked for ({range:?})")));
+                let other = wrong(format!("answers with another range than the one asked for ({range:?})"));
+                return Err(Failure { range: true, ..other });
             }
             let total = range.split_once('/').map(|(_, total)| total).unwrap_or_default();
             if total.parse::<u64>().is_ok_and(|total| total != size) {

@@ -85,6 +85,8 @@ pub(crate) struct Failure {
     pub refused: bool,
     /// Whether it was asked by TLS and does not speak that.
     pub no_tls: bool,
+    /// Whether it may be the range that it does not know what to do with, where one was asked for.
+    pub range: bool,
 }
 
 // === impl Failure ===
@@ -98,7 +100,7 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { error, again: None, refused: false, no_tls: false }
+        Self { error, again: None, refused: false, no_tls: false, range: false }
     }
 }
 

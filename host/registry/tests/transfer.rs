@@ -105,16 +105,37 @@ async fn a_host_without_ranges_sends_all_again_and_nothing_is_seen_twice() {
 }
 
 #[tokio::test]
-async fn a_range_that_is_another_one_is_refused() {
+async fn a_host_that_refuses_ranges_or_gives_another_is_asked_for_the_whole_blob() {
     let (bytes, layer) = blob(200_000);
-    let fake = Fake::start(move |seen| match seen.header("range") {
-        None => Reply::ok(bytes.clone()).broken_after(90_000),
-        Some(_) => Reply::status(206).body(bytes[..100].to_vec()).header("content-range", "bytes 0-99/200000"),
-    })
-    .await;
+    for refusal in [400, 403, 405, 416, 501, 206] {
+        let (sent, asked) = (bytes.clone(), AtomicUsize::new(0));
+        let fake = Fake::start(move |seen| match seen.header("range") {
+            None if asked.fetch_add(1, Ordering::SeqCst) == 0 => Reply::ok(sent.clone()).broken_after(90_000),
+            None => Reply::ok(sent.clone()),
+            Some(_) if refusal == 206 => {
+                Reply::status(206).body(sent[..100].to_vec()).header("content-range", "bytes 0-99/200000")
+            }
+            Some(_) => Reply::status(refusal),
+        })
+        .await;
+        let dir = tempfile::tempdir().unwrap();
+        let (client, image) = (client(dir.path()), reference(&fake.address, "a/b:1"));
+        assert!(read_all(&client, &image, &layer).await.unwrap() == bytes, "{refusal}: goes on after a break");
+        let part = client.blob_part(&image, &layer, None, 50_000..100_000).await.unwrap();
+        assert_eq!(part.end, 200_000, "{refusal}: no more has to be asked for");
+        assert!(read_part(part).await == bytes[50_000..], "{refusal}");
+    }
+}
+
+#[tokio::test]
+async fn what_refuses_ranges_for_another_reason_is_told_with_it() {
+    let (_, layer) = blob(200_000);
+    let fake = Fake::start(move |_| Reply::status(403)).await;
     let dir = tempfile::tempdir().unwrap();
-    let error = read_all(&client(dir.path()), &reference(&fake.address, "a/b:1"), &layer).await.unwrap_err();
-    assert!(error.to_string().contains("another range"), "{error}");
+    let image = reference(&fake.address, "a/b:1");
+    let error = client(dir.path()).blob_part(&image, &layer, None, 50_000..100_000).await.err().unwrap();
+    assert_eq!(error.kind(), Kind::PermissionDenied, "{error}");
+    assert_eq!(fake.seen().len(), 2, "it is asked twice");
 }
 
 #[tokio::test]

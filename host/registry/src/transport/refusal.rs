@@ -12,8 +12,9 @@ use crate::fallback::Failure;
 pub(crate) async fn refusal(transport: &Transport, response: Response, kind: Kind) -> Failure {
     let passing = matches!(response.status().as_u16(), 408 | 429 | 500 | 502 | 503 | 504);
     let wait = retry_after(response.headers(), SystemTime::now());
+    let range = matches!(response.status().as_u16(), 400 | 403 | 405 | 416 | 501);
     let error = Error::new(kind, explain(transport, response).await);
-    Failure { again: passing.then(|| wait.unwrap_or_default()), ..error.into() }
+    Failure { again: passing.then(|| wait.unwrap_or_default()), range, ..error.into() }
 }
 
 /// How long a host wants to be left alone: a number of seconds, or a date (RFC 9110, 10.2.3).

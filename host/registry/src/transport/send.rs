@@ -88,7 +88,7 @@ impl Transport {
                     let error = connection_error(&error, if at_home { None } else { Some(&host) });
                     let again = broken.passing.then_some(Duration::ZERO);
                     let no_tls = broken.no_tls && at_home && url.scheme() == "https";
-                    return Err(Failure { error, again, refused: broken.refused, no_tls });
+                    return Err(Failure { error, again, refused: broken.refused, no_tls, range: false });
                 }
                 Err(_) => {
                     let text = format!("{host} gave no answer within {:?}", self.progress);
