@@ -80,16 +80,35 @@ impl Selected {
 
 /// Refuses what is no container image before its configuration is fetched.
 ///
+/// Old registries wrote other types for the configuration (distribution#1621); what it is decides what is in it then.
+///
 /// # Errors
 /// `Unsupported` naming the type.
 pub(crate) fn check_config_type(manifest: &ImageManifest) -> Result<()> {
     match manifest.config().media_type().as_ref() {
         "application/vnd.oci.image.config.v1+json" | "application/vnd.docker.container.image.v1+json" => Ok(()),
+        "" | "application/octet-stream" | "application/json" | "text/html" | "text/plain"
+            if manifest.artifact_type().is_none() =>
+        {
+            Ok(())
+        }
         other => {
             let artifact = manifest.artifact_type().as_ref().map_or(other, AsRef::as_ref);
             Err(Error::new(Kind::Unsupported, format!("{artifact} is no container image")))
         }
     }
+}
+
+/// A document that is not as long as its descriptor says is not what the descriptor's author meant, whatever its digest.
+///
+/// # Errors
+/// `DataLoss` with both sizes.
+pub(crate) fn check_size(descriptor: &Descriptor, bytes: &Bytes) -> Result<()> {
+    if descriptor.size() == bytes.len() as u64 {
+        return Ok(());
+    }
+    let (digest, found, said) = (descriptor.digest(), bytes.len(), descriptor.size());
+    Err(Error::new(Kind::DataLoss, format!("document {digest}: it has {found} bytes, its descriptor says {said}")))
 }
 
 fn diff_ids(configuration: &ImageConfiguration) -> Result<Vec<Digest>> {

@@ -360,6 +360,46 @@ async fn a_layer_that_the_registry_does_not_distribute_is_refused_by_name() {
     assert_eq!(opened.left().await, Vec::<String>::new());
 }
 
+/// The same image with another text in its manifest or index.
+fn rewritten(mut image: Image, from: &str, to: &str) -> Image {
+    let text = String::from_utf8(image.target.bytes.clone()).unwrap();
+    assert!(text.contains(from), "{text}");
+    image.target = wharf_testkit::Blob::new(&image.target.media_type, text.replace(from, to).into_bytes());
+    image
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_that_an_old_registry_gave_another_type_is_one() {
+    let registry = Registry::start(Auth::Open).unwrap();
+    let node = Node::new();
+    let opened = node.open().await;
+    for (number, kind) in ["application/octet-stream", "application/json", "text/html", ""].into_iter().enumerate() {
+        let image = rewritten(image(Form::Docker, &["one"]), "application/vnd.docker.container.image.v1+json", kind);
+        let pulled = opened.pull(&served(&registry, &format!("old-{number}"), &image)).await;
+        assert_eq!(pulled.unwrap().id, image.id, "{kind:?}");
+    }
+    let chart = "application/vnd.cncf.helm.config.v1+json";
+    let chart = rewritten(image(Form::Oci, &["one"]), "application/vnd.oci.image.config.v1+json", chart);
+    let error = opened.pull(&served(&registry, "chart", &chart)).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unsupported, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_is_as_long_as_its_index_says() {
+    let registry = Registry::start(Auth::Open).unwrap();
+    let node = Node::new();
+    let opened = node.open().await;
+    for form in [Form::OciIndex, Form::DockerList] {
+        let image = image(form, &["one"]);
+        let size = image.manifests[1].bytes.len();
+        let lying = rewritten(image, &format!("\"size\":{size}"), "\"size\":5");
+        let error = opened.pull(&served(&registry, "lying", &lying)).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::DataLoss, "{error}");
+        assert!(error.to_string().contains(&format!("{size} bytes, its descriptor says 5")), "{error}");
+    }
+    assert_eq!(opened.left().await, Vec::<String>::new());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_addressed_by_sha512_is_pulled_imported_and_removed() {
     let registry = Registry::start(Auth::Open).unwrap();

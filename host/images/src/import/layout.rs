@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     platform::Host,
-    selected::{Selected, check_config_type},
+    selected::{Selected, check_config_type, check_size},
 };
 
 /// The file that makes a folder or an archive an OCI layout.
@@ -55,12 +55,14 @@ fn image(host: &Host, files: &Arc<Files>, entry: &Descriptor) -> Result<Found> {
     }
     for _ in 0..=MAX_DEPTH {
         let bytes = blob(files, descriptor.digest())?;
+        check_size(&descriptor, &bytes)?;
         documents.push((descriptor.digest().clone(), bytes.clone()));
         match Document::parse(descriptor.media_type().as_ref(), &bytes)? {
             Document::Index(index) => descriptor = host.choose(index.manifests())?.clone(),
             Document::Manifest(manifest) => {
                 check_config_type(&manifest)?;
                 let config = blob(files, manifest.config().digest())?;
+                check_size(manifest.config(), &config)?;
                 let selected = Selected::new(host, entry.clone(), (descriptor, &manifest), config, documents)?;
                 let archive = Archive { files: files.clone(), layers: Layers::Blobs };
                 return Ok(Found { names: names(entry)?, has_digest: true, selected, archive });

@@ -7,7 +7,7 @@ use wharf_registry::{Auth, Document, Reference};
 
 use crate::{
     core::Core,
-    selected::{Selected, check_config_type},
+    selected::{Selected, check_config_type, check_size},
 };
 
 /// Indexes that may stand in one another before a real image comes.
@@ -30,6 +30,7 @@ pub(super) async fn select(core: &Arc<Core>, reference: &Reference, auth: Option
                     Some(bytes) => bytes,
                     None => core.client.manifest(reference, &descriptor, auth).await?,
                 };
+                check_size(&descriptor, &bytes)?;
                 documents.push((descriptor.digest().clone(), bytes.clone()));
             }
             Document::Manifest(manifest) => {
@@ -38,6 +39,7 @@ pub(super) async fn select(core: &Arc<Core>, reference: &Reference, auth: Option
                     Some(config) => config,
                     None => core.client.small_blob(reference, manifest.config(), auth).await?,
                 };
+                check_size(manifest.config(), &config)?;
                 return Selected::new(&core.host, target, (descriptor, &manifest), config, documents);
             }
         }
