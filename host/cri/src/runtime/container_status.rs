@@ -106,6 +106,11 @@ fn user(user: &User) -> Option<LinuxContainerUser> {
     })
 }
 
+fn privileged(config: &ContainerConfig) -> bool {
+    let security = config.linux.as_ref().and_then(|linux| linux.security_context.as_ref());
+    security.is_some_and(|security| security.privileged)
+}
+
 fn verbose(runtime: &Runtime, container: &Container) -> Result<BTreeMap<String, String>> {
     let config = convert::container_request(container)?.config.unwrap_or_default();
     let spec = runtime.pods.spec(&container.id).ok();
@@ -115,6 +120,7 @@ fn verbose(runtime: &Runtime, container: &Container) -> Result<BTreeMap<String, 
         "snapshotKey": container.snapshot_key(),
         "snapshotter": runtime.config.snapshotter,
         "cgroup": container.cgroup,
+        "privileged": privileged(&config),
         "config": info::message(&config)?,
         "runtimeSpec": spec,
     })))

@@ -1,6 +1,7 @@
 //! `runtime.v1.RuntimeService`.
 
 mod attach;
+mod cni_result;
 mod container_stats;
 mod container_status;
 mod convert;

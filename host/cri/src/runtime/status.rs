@@ -49,7 +49,8 @@ pub(super) async fn status(runtime: &Runtime, request: StatusRequest) -> Result<
     })
 }
 
-/// What `crictl info` shows. `lastCNILoadStatus` is what tools of containerd's nodes look for.
+/// What `crictl info` shows. `lastCNILoadStatus`, `cni` and `maxContainerLogLineSize` are what tools of containerd's nodes
+/// look for.
 fn info(runtime: &Runtime, ready: bool, network: &str) -> BTreeMap<String, String> {
     let networks = runtime.pods.networks().config();
     let pods = runtime.pods.config();
@@ -61,6 +62,12 @@ fn info(runtime: &Runtime, ready: bool, network: &str) -> BTreeMap<String, Strin
         "handlers": pods.handlers.keys().collect::<Vec<_>>(),
         "defaultHandler": pods.default_handler,
         "maxLogLine": pods.max_log_line,
+        "maxContainerLogLineSize": pods.max_log_line,
+        "cni": {
+            "binDirs": networks.bin_dirs,
+            "confDir": networks.conf_dir,
+            "maxConfNum": networks.max_networks,
+        },
         "volatile": pods.volatile,
         "snapshotter": runtime.config.snapshotter,
         "network": {

@@ -74,6 +74,12 @@ fn pods_have_addresses_of_both_families_and_reach_each_other() {
     assert_eq!(seen.to_string_lossy(), node.exec(&client, "readlink /proc/self/ns/net"), "{info:#}");
     let pinned = format!("/run/netns/wharf-{}", two.id);
     assert_eq!(info["runtimeSpec"]["linux"]["namespaces"], json!([{ "type": "network", "path": pinned }]));
+    let result = &info["cniResult"]["Interfaces"]["eth0"];
+    assert_eq!(
+        (&result["Sandbox"], &result["IPConfigs"][0]["IP"]),
+        (&json!(pinned), &json!(addresses(&node, &two)[0]))
+    );
+    assert_eq!(info["netNamespaceClosed"], false);
     let hosts = node.exec(&client, "cat /etc/hosts");
     for address in addresses(&node, &two) {
         assert!(hosts.lines().any(|line| line == format!("{address}\ttwo")), "{hosts}");
