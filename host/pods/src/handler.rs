@@ -31,6 +31,16 @@ pub enum Handler {
     },
 }
 
+/// Who makes the containers of a pod.
+pub(crate) enum Maker {
+    /// The pod's own shim.
+    Shim,
+    /// A command line, which it runs.
+    Oci(OciRuntime),
+    /// Another shim, which it runs.
+    Other(OtherShim),
+}
+
 // === impl Pods ===
 
 impl Pods {
@@ -61,18 +71,17 @@ impl Inner {
         })
     }
 
-    /// Who makes a pod's containers, if it is not the shim itself: a command line or another shim. Its state is the pod's, and
-    /// goes with it.
-    pub(crate) fn makers(&self, pod: &Pod) -> Result<(Option<OciRuntime>, Option<OtherShim>)> {
+    /// Who makes a pod's containers. Its state is the pod's, and goes with it.
+    pub(crate) fn maker(&self, pod: &Pod) -> Result<Maker> {
         let root = self.pod_dir(&pod.id).join("oci");
         Ok(match self.handler(&pod.runtime_handler)? {
-            Handler::Native => (None, None),
+            Handler::Native => Maker::Shim,
             Handler::Oci { path, options } => {
-                (Some(OciRuntime { path: path.clone(), options: options.clone(), root }), None)
+                Maker::Oci(OciRuntime { path: path.clone(), options: options.clone(), root })
             }
             Handler::Shim { path, binary, config } => {
                 let (binary, config) = (binary.clone(), config.clone());
-                (None, Some(OtherShim { path: path.clone(), binary, config, root }))
+                Maker::Other(OtherShim { path: path.clone(), binary, config, root })
             }
         })
     }

@@ -52,7 +52,7 @@ impl Inner {
         }
         let pod = self.pod_entry(&container.pod_id)?;
         let shim = pod.shim().await.step(|| format!("start container {}", container.id))?;
-        let (oci, other) = self.makers(&pod.row()).step(|| format!("start container {}", container.id))?;
+        let maker = self.maker(&pod.row()).step(|| format!("start container {}", container.id))?;
         let mounts = self.snapshots.mounts(&self.config.namespace, container.snapshot_key()).await?;
         let (_, image_mounts) = self.image_mounts(&container).await?;
         self.update_container(entry, |container| container.stage = Stage::Starting).await?;
@@ -77,8 +77,7 @@ impl Inner {
             strict_groups: container.strict_groups,
             own_pids: container.own_pids,
             folders: &container.declared_volumes,
-            oci,
-            other,
+            maker: &maker,
             terminal: container.tty,
             stdin,
             stdout: log.clone(),

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::{LinuxResources, Process};
 use wharf_error::{Error, Result, ResultExt as _};
 use wharf_shim_api::{
-    CREATE_OPTIONS_TYPE_URL, CreateOptions, ImageMount, OciRuntime, OtherShim, Stdio,
+    CREATE_OPTIONS_TYPE_URL, CreateOptions, ImageMount, Stdio,
     task::{
         CloseIORequest, CreateTaskRequest, DeleteRequest, ExecProcessRequest, KillRequest, Mount, ResizePtyRequest,
         StartRequest, StateRequest, Status, UpdateTaskRequest, WaitRequest,
@@ -13,6 +13,7 @@ use wharf_shim_api::{
 use wharf_snapshots::Mounts;
 
 use super::Shim;
+use crate::handler::Maker;
 
 /// The type that containerd's clients name for a process in an `Any`.
 const PROCESS_TYPE_URL: &str = "types.containerd.io/opencontainers/runtime-spec/1/Process";
@@ -33,9 +34,8 @@ pub(crate) struct NewTask<'a> {
     pub(crate) own_pids: bool,
     /// Folders that are made in it where they are missing.
     pub(crate) folders: &'a [PathBuf],
-    /// Who makes it, if not the shim itself.
-    pub(crate) oci: Option<OciRuntime>,
-    pub(crate) other: Option<OtherShim>,
+    /// Who makes it.
+    pub(crate) maker: &'a Maker,
     pub(crate) terminal: bool,
     pub(crate) stdin: Stdio,
     pub(crate) stdout: Stdio,
@@ -77,6 +77,11 @@ pub(crate) enum TaskState {
 impl Shim {
     /// Makes the container, up to just before its first instruction; answers its process id.
     pub(crate) async fn create_task(&self, new: &NewTask<'_>) -> Result<u32> {
+        let (oci, other) = match new.maker {
+            Maker::Shim => (None, None),
+            Maker::Oci(runtime) => (Some(runtime.clone()), None),
+            Maker::Other(shim) => (None, Some(shim.clone())),
+        };
         let options = CreateOptions {
             root: Some(new.mounts.root.clone()),
             volatile: new.volatile,
@@ -85,8 +90,8 @@ impl Shim {
             own_pids: new.own_pids,
             image_mounts: new.image_mounts.clone(),
             folders: new.folders.to_vec(),
-            oci: new.oci.clone(),
-            other: new.other.clone(),
+            oci,
+            other,
         };
         let mount = |mount: &wharf_snapshots::Mount| Mount {
             type_: mount.type_.clone(),

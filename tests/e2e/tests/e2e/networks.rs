@@ -133,7 +133,9 @@ fn a_port_of_a_pod_is_forwarded_from_inside_of_its_network() {
     cni.configure("10-pods.conflist", &cni.bridge());
     let Some(node) = cni.node("") else { return };
     let pod = node.pod("ports");
-    node.run(&pod, "server", SERVER);
+    let server = node.run(&pod, "server", SERVER);
+    // A connection that is refused ends all of a client's forward.
+    assert!(wait_for(DEADLINE, || node.exec(&server, "nc -z 127.0.0.1 80 && echo up; true") == "up"));
     let mut command: Command = node.crictl.command(&["port-forward", &pod.id, "18081:80"]);
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut forward = cni.network.run(|| command.spawn()).unwrap().unwrap();

@@ -11,7 +11,7 @@ use std::{
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use wharf_e2e::{Node, Pod};
-use wharf_testkit::wait_for;
+use wharf_testkit::{DaemonOptions, wait_for};
 
 use crate::terminal::Terminal;
 
@@ -259,6 +259,23 @@ fn a_client_that_reads_slowly_loses_nothing() {
         assert_eq!(count, 20_000_004, "{transport}");
         assert!(last.ends_with(b"xend\n") || last.ends_with(b"end\n"), "{transport}");
         assert_eq!(ended(&mut child), Some(0), "{transport}");
+    }
+    node.finish();
+}
+
+#[test]
+fn a_stream_on_which_nothing_passes_is_closed() {
+    let config = "[streaming]\nidle_timeout = 1\n".to_owned();
+    let Some(node) = Node::with(DaemonOptions { config, ..DaemonOptions::default() }) else { return };
+    node.ok(&["pull", &Node::image()]);
+    let pod = node.pod("idle");
+    let id = node.run(&pod, "main", "sleep 1000");
+    for transport in TRANSPORTS {
+        let silent = exec(&node, transport, &["-i"], &id, "exec sleep 4242").done();
+        assert!(silent.code != Some(0), "{transport}: the client hears that it was cut off");
+        assert!(wait_for(DEADLINE, || processes(&node, &id, "4242") == 0), "{transport}: it runs on");
+        let talks = exec(&node, transport, &[], &id, "for i in 1 2 3 4 5 6 7 8; do sleep 0.25; echo $i; done");
+        assert_eq!(talks.done().code, Some(0), "{transport}: what is used is not idle");
     }
     node.finish();
 }
