@@ -1,6 +1,6 @@
 use http::{HeaderMap, Method, StatusCode};
 use reqwest::Response;
-use wharf_error::{Kind, Result, ResultExt as _};
+use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use crate::{
     Auth, Client, Reference,
@@ -61,7 +61,7 @@ impl Client {
     ) -> Result<(Response, Transport), Failure> {
         let transport = self.transport(endpoint).await?;
         let repository = reference.repository();
-        let credentials = self.credentials(endpoint, repository, auth).await?;
+        let (credentials, lost) = self.credentials(endpoint, repository, auth).await?;
         let authorizer = &self.inner.authorizer;
         let url = match &endpoint.ns {
             Some(ns) => format!("{}/{repository}/{}?ns={}", endpoint.base, ask.object, encoded(ns)),
@@ -82,25 +82,36 @@ impl Client {
             // Once for what was remembered and has ended, once for what is new.
             let shown = authorization.is_some();
             if response.status() != StatusCode::UNAUTHORIZED || (answers > 0 && shown) {
-                return checked(&transport, response).await.map(|response| (response, transport.clone()));
+                let answer = checked(&transport, response).await.map_err(|failure| told(failure, lost.as_ref()));
+                return answer.map(|response| (response, transport.clone()));
             }
             authorizer.forget(endpoint, repository, &credentials);
             let header = authorizer.answer(&transport, endpoint, repository, &credentials, response.headers()).await;
             // What the token server does not speak says nothing of this host.
-            authorization = Some(header.map_err(|failure| Failure { refused: false, no_tls: false, ..failure })?);
+            let header = header.map_err(|failure| Failure { refused: false, no_tls: false, ..failure });
+            authorization = Some(header.map_err(|failure| told(failure, lost.as_ref()))?);
             answers += 1;
         }
     }
 
-    /// The caller's credentials where they are for this host, else the node's own.
-    async fn credentials(&self, endpoint: &Endpoint, repository: &str, auth: Option<&Auth>) -> Result<Credentials> {
+    /// The caller's credentials where they are for this host, else the node's own; and why those cannot be had. Most
+    /// images need none: a file that somebody has left half-written does not keep a node from them.
+    async fn credentials(
+        &self,
+        endpoint: &Endpoint,
+        repository: &str,
+        auth: Option<&Auth>,
+    ) -> Result<(Credentials, Option<Error>)> {
         let callers = Credentials::for_endpoint(auth, endpoint)?;
-        match &self.inner.config.credentials {
-            Some(node) if callers == Credentials::None => {
-                let own = node.credentials(&endpoint.origin.authority(), repository).await?;
-                Credentials::for_endpoint(own.as_ref(), endpoint)
+        let Some(node) = self.inner.config.credentials.as_ref().filter(|_| callers == Credentials::None) else {
+            return Ok((callers, None));
+        };
+        match node.credentials(&endpoint.origin.authority(), repository).await {
+            Ok(own) => Ok((Credentials::for_endpoint(own.as_ref(), endpoint)?, None)),
+            Err(error) => {
+                tracing::warn!(host = endpoint.name(), %error, "it is asked without the node's own credentials");
+                Ok((Credentials::None, Some(error)))
             }
-            _ => Ok(callers),
         }
     }
 
@@ -109,6 +120,18 @@ impl Client {
         let get = move || inner.clients.get(&endpoint, &inner.config);
         let client = tokio::task::spawn_blocking(get).await.step(|| "set up a connection".into())??;
         Ok(Transport { client, progress: self.config().progress_timeout })
+    }
+}
+
+/// Whoever is refused hears which credentials were not shown.
+fn told(failure: Failure, lost: Option<&Error>) -> Failure {
+    let refused = matches!(failure.error.kind(), Kind::Unauthenticated | Kind::PermissionDenied | Kind::NotFound);
+    match lost.filter(|_| refused) {
+        Some(lost) => {
+            let error = failure.error.hint(format!("the node's own credentials could not be had: {lost}"));
+            Failure { error, ..failure }
+        }
+        None => failure,
     }
 }
 

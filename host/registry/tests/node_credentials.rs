@@ -51,8 +51,19 @@ async fn a_request_without_credentials_uses_the_node_s_own_for_that_host_alone()
     assert!(client.resolve(&reference(&fake.address, "a/d:1"), None).await.is_err());
     std::fs::write(dir.path().join("config.json"), format!("{{{SECRET}")).unwrap();
     let error = client.resolve(&reference(&fake.address, "a/d:1"), None).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::FailedPrecondition);
+    assert_eq!(error.kind(), Kind::Unauthenticated);
     assert!(error.to_string().contains("config.json") && !error.to_string().contains(SECRET), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_keeps_nobody_from_what_needs_no_credentials() {
+    let fake = Fake::start(|_| manifest_reply()).await;
+    let dir = tempfile::tempdir().unwrap();
+    for config in ["{\"auths\": {", "", "[]", "{\"credsStore\": \"absent\"}", "{\"auths\": null, \"credsStore\": null}"]
+    {
+        let resolved = client(dir.path(), config).resolve(&reference(&fake.address, "a/b:1"), None).await;
+        assert!(resolved.is_ok(), "{config}: {:?}", resolved.err().map(|error| error.to_string()));
+    }
 }
 
 /// Helpers are looked for on the `PATH`, so this part runs in a process of its own.
@@ -103,11 +114,11 @@ async fn with_helpers_on_the_path() {
     }
     for (helper, kind, part) in [
         ("none", Kind::Unauthenticated, "none were given"),
-        ("broken", Kind::FailedPrecondition, "its answer is no JSON"),
-        ("failing", Kind::FailedPrecondition, "docker-credential-failing: ask for credentials of 127.0.0.1"),
-        ("failing", Kind::FailedPrecondition, "the keyring is locked"),
-        ("absent", Kind::FailedPrecondition, "docker-credential-absent"),
-        ("../good", Kind::FailedPrecondition, "no name of a program"),
+        ("broken", Kind::Unauthenticated, "its answer is no JSON"),
+        ("failing", Kind::Unauthenticated, "docker-credential-failing: ask for credentials of 127.0.0.1"),
+        ("failing", Kind::Unauthenticated, "the keyring is locked"),
+        ("absent", Kind::Unauthenticated, "docker-credential-absent"),
+        ("../good", Kind::Unauthenticated, "no name of a program"),
     ] {
         let error = client_with(helper).resolve(&reference(&fake.address, "a/b:1"), None).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{helper}: {error}");

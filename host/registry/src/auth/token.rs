@@ -37,7 +37,7 @@ struct Answer {
     token: String,
     #[serde(default)]
     access_token: String,
-    expires_in: Option<u64>,
+    expires_in: Option<i64>,
 }
 
 /// Asks a token server: GET, with basic authentication where there are credentials, or the OAuth2 form for an
@@ -50,8 +50,9 @@ pub(super) async fn fetch(transport: &Transport, request: &TokenRequest<'_>) -> 
         let error = Err(Error::new(Kind::Unauthenticated, "the answer has no token"));
         return Ok(error.step(step)?);
     }
-    // Servers that say zero mean no answer at all.
-    let life = answer.expires_in.filter(|life| *life > 0).unwrap_or(DEFAULT_LIFE);
+    // Servers that say zero, or less, mean no answer at all.
+    let life = answer.expires_in.and_then(|life| u64::try_from(life).ok()).filter(|life| *life > 0);
+    let life = life.unwrap_or(DEFAULT_LIFE);
     Ok(Token { token, life: Duration::from_secs(life) })
 }
 

@@ -8,8 +8,11 @@ use crate::{
 
 /// Adds a step for each resource limit.
 pub(super) fn plan_limits(limits: &[PosixRlimit], program: &mut Program) -> Result<()> {
-    for limit in limits {
+    for (at, limit) in limits.iter().enumerate() {
         let typ = limit.typ();
+        if limits[..at].iter().any(|before| before.typ() == typ) {
+            return Err(Error::invalid(format!("rlimit {typ}: it is given twice")));
+        }
         if limit.soft() > limit.hard() {
             let (soft, hard) = (limit.soft(), limit.hard());
             return Err(Error::invalid(format!("rlimit {typ}: soft limit {soft} is above hard limit {hard}")));
@@ -46,5 +49,21 @@ fn number(typ: Type) -> u32 {
         Type::RlimitNice => libc::RLIMIT_NICE,
         Type::RlimitRtprio => libc::RLIMIT_RTPRIO,
         Type::RlimitRttime => libc::RLIMIT_RTTIME,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_given_once_and_its_soft_one_is_the_smaller() {
+        let limit = |typ: &str, soft: u64, hard: u64| -> PosixRlimit {
+            serde_json::from_value(serde_json::json!({ "type": typ, "soft": soft, "hard": hard })).unwrap()
+        };
+        let planned = |limits: &[PosixRlimit]| plan_limits(limits, &mut Program::default()).map_err(|e| e.to_string());
+        assert_eq!(planned(&[limit("RLIMIT_NOFILE", 5, 6), limit("RLIMIT_CORE", 5, 6)]), Ok(()));
+        assert!(planned(&[limit("RLIMIT_NOFILE", 5, 6), limit("RLIMIT_NOFILE", 5, 6)]).unwrap_err().contains("twice"));
+        assert!(planned(&[limit("RLIMIT_NOFILE", 7, 6)]).unwrap_err().contains("above hard limit"));
     }
 }

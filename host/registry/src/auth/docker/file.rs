@@ -4,7 +4,7 @@ use std::{
     path::Path,
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use crate::Auth;
@@ -16,11 +16,11 @@ const HUB: &str = "https://index.docker.io/v1/";
 /// What of the file concerns pulls.
 #[derive(Default, Deserialize)]
 pub(crate) struct ConfigFile {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nothing")]
     auths: BTreeMap<String, Entry>,
-    #[serde(default, rename = "credHelpers")]
+    #[serde(default, deserialize_with = "nothing", rename = "credHelpers")]
     helpers: BTreeMap<String, String>,
-    #[serde(default, rename = "credsStore")]
+    #[serde(default, deserialize_with = "nothing", rename = "credsStore")]
     store: String,
 }
 
@@ -47,6 +47,11 @@ pub(crate) enum Source {
         name: String,
         server: String,
     },
+}
+
+/// To Go, whose programs write these files, null is as good as nothing.
+fn nothing<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+    Option::deserialize(from).map(Option::unwrap_or_default)
 }
 
 // === impl ConfigFile ===
