@@ -61,7 +61,10 @@ fn file(path: &Path, priority: usize) -> Result<File> {
     let spec: Spec = if path.extension() == Some(OsStr::new("json")) {
         serde_json::from_str(&text).step_as(Kind::InvalidArgument, what)?
     } else {
-        serde_saphyr::from_str(&text).map_err(|error| Error::invalid(format!("{}: {error}", what())))?
+        // As Go's YAML, for which the files are written: `fileMode: 0640` is octal.
+        let options = serde_saphyr::options! { legacy_octal_numbers: true };
+        serde_saphyr::from_str_with_options(&text, options)
+            .map_err(|error| Error::invalid(format!("{}: {error}", what())))?
     };
     version::check(&spec).map_err(|why| Error::invalid(format!("{}: {why}", what())))?;
     let kind = spec.kind.parse().step(what)?;

@@ -163,6 +163,20 @@ fn hooks_come_after_those_that_are_there() {
 }
 
 #[test]
+fn modes_in_yaml_are_octal_as_people_write_them() {
+    for mode in ["0640", "0o640", "416"] {
+        let folders = Folders::new();
+        let text = format!(
+            "cdiVersion: 0.6.0\nkind: v/c\ndevices:\n- name: a\n  containerEdits:\n    deviceNodes:\n    - path: /dev/null\n      fileMode: {mode}\n"
+        );
+        folders.put("etc/a.yaml", &text);
+        let spec = folders.apply(&["v/c=a"]).unwrap();
+        let devices = spec.linux().as_ref().unwrap().devices().as_ref().unwrap();
+        assert_eq!(devices[0].file_mode(), Some(0o640), "{mode}");
+    }
+}
+
+#[test]
 fn interfaces_are_moved_once_and_to_one_name() {
     let folders = Folders::new();
     let put = |devices: &str| {

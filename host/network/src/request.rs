@@ -1,4 +1,4 @@
-use std::{net::IpAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
 use serde_json::{Map, Value, json};
 use wharf_error::{Error, Result};
@@ -14,6 +14,10 @@ pub struct NetworkRequest {
     pub bandwidth: Option<Bandwidth>,
     /// Its name servers, for plugins that want to know.
     pub dns: Dns,
+    /// Its annotations, for plugins that want to know.
+    pub annotations: BTreeMap<String, String>,
+    /// The control group that it was asked to be in, for plugins that want to know; empty: none.
+    pub cgroup_parent: String,
 }
 
 /// What Kubernetes calls the pod.
@@ -117,7 +121,7 @@ fn args(pod: &str, name: &PodName) -> Result<String> {
     Ok(text)
 }
 
-/// By CNI's conventions; what nobody asked for is not there.
+/// By CNI's conventions, with what containerd adds; what nobody asked for is not there.
 fn capabilities(request: &NetworkRequest, pod_cidr: &str) -> Map<String, Value> {
     let mut all = Map::new();
     let ports: Vec<_> = request.ports.iter().map(port).collect();
@@ -131,6 +135,9 @@ fn capabilities(request: &NetworkRequest, pod_cidr: &str) -> Map<String, Value> 
         let Dns { servers, searches, options } = &request.dns;
         all.insert("dns".into(), json!({ "servers": servers, "searches": searches, "options": options }));
     }
+    // As containerd has them: there also where there is nothing to tell.
+    all.insert("io.kubernetes.cri.pod-annotations".into(), json!(request.annotations));
+    all.insert("cgroupPath".into(), request.cgroup_parent.as_str().into());
     // A set of ranges a family: a pod gets one address of each.
     let ranges: Vec<_> = subnets(pod_cidr).map(|subnet| json!([{ "subnet": subnet }])).collect();
     if !ranges.is_empty() {
@@ -189,6 +196,8 @@ mod tests {
             }],
             bandwidth: Some(Bandwidth { ingress: Some(1_000_000), egress: None }),
             dns: Dns { servers: vec!["10.0.0.10".into()], ..Dns::default() },
+            annotations: BTreeMap::from([("team".into(), "red".into())]),
+            cgroup_parent: "/kubepods/pod1".into(),
         };
         let written = Value::from(capabilities(&request, "10.1.0.0/24, fd00:1::/64"));
         assert_eq!(
@@ -197,6 +206,8 @@ mod tests {
                 "portMappings": [{ "hostPort": 8080, "containerPort": 80, "protocol": "udp", "hostIP": "127.0.0.1" }],
                 "bandwidth": { "ingressRate": 1_000_000, "ingressBurst": u32::MAX },
                 "dns": { "servers": ["10.0.0.10"], "searches": [], "options": [] },
+                "io.kubernetes.cri.pod-annotations": { "team": "red" },
+                "cgroupPath": "/kubepods/pod1",
                 "ipRanges": [[{ "subnet": "10.1.0.0/24" }], [{ "subnet": "fd00:1::/64" }]],
             })
         );

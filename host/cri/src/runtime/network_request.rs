@@ -23,6 +23,8 @@ pub(super) fn network_request(config: &PodSandboxConfig, network: Namespace, mod
         ports,
         bandwidth: Bandwidth::from_annotations(&config.annotations)?,
         dns: Dns { servers: dns.servers, searches: dns.searches, options: dns.options },
+        annotations: config.annotations.clone(),
+        cgroup_parent: config.linux.as_ref().map(|linux| linux.cgroup_parent.clone()).unwrap_or_default(),
     })
 }
 

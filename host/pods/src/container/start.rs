@@ -1,4 +1,7 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
@@ -12,19 +15,22 @@ use crate::{
     time,
 };
 
+/// How long after an end somebody may still retry the start: as long as a kubelet waits for an answer.
+const RETRY: Duration = Duration::from_secs(120);
+
 /// The exit code of a container whose process could not be started, as containerd reports it.
 const START_ERROR: i32 = 128;
 
 impl Pods {
     /// Starts a created container.
     ///
-    /// Idempotent: a container that was started before, whether it runs or has ended, is success. One that cannot
+    /// Idempotent: a container that was started before, and runs or has just ended by itself, is success. One that cannot
     /// be started ends with reason `StartError`, exit code 128 and the error as its message.
     ///
     /// # Errors
     ///
-    /// `NotFound`; `FailedPrecondition` where its pod is not ready or an earlier start failed; else the failing
-    /// step of making the process.
+    /// `NotFound`; `FailedPrecondition` where its pod is not ready, an earlier start failed, or it was stopped or has ended
+    /// minutes ago; else the failing step of making the process.
     pub async fn start_container(&self, id: &str) -> Result<()> {
         let entry = self.inner.recovered_entry(id).await?;
         let (inner, what) = (self.inner.clone(), format!("start container {}", entry.row().id));
@@ -45,7 +51,8 @@ impl Inner {
         match container.stage {
             Stage::Created => {}
             Stage::Running => return Ok(()),
-            Stage::Exited if container.started_at != 0 => return Ok(()),
+            Stage::Exited if container.started_at != 0 && is_news(entry, &container) => return Ok(()),
+            Stage::Exited if container.started_at != 0 => return Err(refused(&container, "it has ended")),
             Stage::Exited => return Err(refused(&container, &container.message)),
             Stage::Making | Stage::Starting => return Err(refused(&container, "it is still being made")),
             Stage::Removing => return Err(refused(&container, "it is being removed")),
@@ -121,6 +128,12 @@ impl Inner {
             }
         }
     }
+}
+
+/// Whether a start may be the retry of the one that was followed by this end: nobody has stopped it, and it is not long ago.
+fn is_news(entry: &ContainerEntry, container: &Container) -> bool {
+    let age = time::now().saturating_sub(container.finished_at);
+    !entry.asked.load(Ordering::Acquire) && u64::try_from(age).is_ok_and(|age| Duration::from_nanos(age) < RETRY)
 }
 
 fn refused(container: &Container, why: &str) -> Error {

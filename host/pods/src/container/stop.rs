@@ -1,6 +1,6 @@
 use std::{
     sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use wharf_crash_points::point;
@@ -20,6 +20,8 @@ const SIGKILL: i32 = 9;
 /// How long after its start a program may not have said yet which signals it handles.
 const YOUNG: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(20);
+/// How long after its start a program is given to say so, where the signal would end it.
+const STARTS: Duration = Duration::from_millis(250);
 
 impl Pods {
     /// Asks the container to end with its stop signal, and kills it after `timeout`; zero kills at once. A container that
@@ -100,6 +102,17 @@ impl Inner {
             // It has ended: nothing is to be asked again.
             tokio::fs::read_to_string(path).await.map_or(true, |status| is_heard(&status, signal))
         };
+        if let Some(path) = &status {
+            let starts = Instant::now();
+            let age = time::now().saturating_sub(container.started_at);
+            let left = STARTS.saturating_sub(Duration::from_nanos(u64::try_from(age).unwrap_or(u64::MAX)));
+            // Any other process than a namespace's first dies of a signal that it is about to handle.
+            while starts.elapsed() < left && !is_first(path).await && !handled().await {
+                if tokio::time::timeout(LOOK, entry.ended()).await.is_ok() {
+                    return Ok(());
+                }
+            }
+        }
         let mut dropped = young() && !handled().await;
         self.signal(entry, signal, false).await?;
         asking.sent = true;
@@ -142,6 +155,15 @@ impl Drop for Asking<'_> {
             self.asked.store(false, Ordering::Release);
         }
     }
+}
+
+/// Whether the process is the first of its PID namespace, or has ended.
+async fn is_first(status: &str) -> bool {
+    let read = tokio::fs::read_to_string(status).await;
+    read.map_or(true, |status| {
+        let pids = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+        pids.and_then(|pids| pids.split_whitespace().last()) == Some("1")
+    })
 }
 
 /// Whether a process that /proc describes so gets the signal: it handles it, or keeps it until it does.

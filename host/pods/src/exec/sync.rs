@@ -1,6 +1,9 @@
 //! A command's output collected: CRI's ExecSync, the kubelet's exec probes.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use tokio::{io::AsyncReadExt as _, net::unix::pipe::Receiver};
 use tokio_util::sync::CancellationToken;
@@ -18,8 +21,9 @@ use crate::{
     shim::{Exit, NewExec, Shim},
 };
 
-/// What is kept of each stream; the rest is read and dropped without an error (CVE-2022-1708, CVE-2022-31030).
-const OUTPUT_LIMIT: usize = 16 << 20;
+/// What is kept of both streams together; the rest is read and dropped without an error (CVE-2022-1708, CVE-2022-31030).
+/// An answer is one message, of which clients take 16 MiB.
+const OUTPUT_LIMIT: usize = (16 << 20) - (4 << 10);
 
 /// How long the output of a process that has ended is waited for, when something it left behind keeps the pipe open.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -36,9 +40,9 @@ pub struct ExecRequest {
 /// What a command left.
 #[derive(Clone, Debug, Default)]
 pub struct ExecOutput {
-    /// At most 16 MiB.
+    /// With [`ExecOutput::stderr`] at most 16 MiB less 4 KiB; what came after that is dropped.
     pub stdout: Vec<u8>,
-    /// At most 16 MiB.
+    /// As [`ExecOutput::stdout`].
     pub stderr: Vec<u8>,
     /// Its exit status, or 128 and the signal that ended it.
     pub exit_code: i32,
@@ -138,9 +142,10 @@ async fn collect(
 ) -> Result<ExecOutput> {
     let mut output = ExecOutput::default();
     let (mut kept_out, mut kept_err) = (Vec::new(), Vec::new());
+    let room = AtomicUsize::new(OUTPUT_LIMIT);
     {
         let reading = async {
-            futures::join!(read(stdout, &mut kept_out), read(stderr, &mut kept_err));
+            futures::join!(read(stdout, &mut kept_out, &room), read(stderr, &mut kept_err, &room));
         };
         tokio::pin!(reading);
         tokio::pin!(end);
@@ -183,15 +188,18 @@ async fn end(shim: &Shim, id: &str, exec: &str, timeout: Option<Duration>, gone:
     Err(Error::new(kind, format!("{why}: {left}")))
 }
 
-async fn read(pipe: Option<Receiver>, kept: &mut Vec<u8>) {
+/// `room`: for how many bytes more there is room.
+async fn read(pipe: Option<Receiver>, kept: &mut Vec<u8>, room: &AtomicUsize) {
     let Some(mut pipe) = pipe else { return };
     let mut block = vec![0u8; 64 << 10];
     loop {
         match pipe.read(&mut block).await {
             Ok(0) => return,
             Ok(count) => {
-                let room = OUTPUT_LIMIT.saturating_sub(kept.len()).min(count);
-                kept.extend_from_slice(&block[..room]);
+                // Both streams are read by one task.
+                let taken = room.load(Ordering::Relaxed).min(count);
+                room.fetch_sub(taken, Ordering::Relaxed);
+                kept.extend_from_slice(&block[..taken]);
             }
             Err(error) => {
                 tracing::warn!(%error, "read the output of an exec");

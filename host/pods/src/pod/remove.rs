@@ -1,4 +1,4 @@
-use std::{fs, io, time::Duration};
+use std::{fs, io, path::PathBuf, time::Duration};
 
 use wharf_crash_points::point;
 use wharf_error::{Result, ResultExt as _};
@@ -49,12 +49,18 @@ impl Inner {
     }
 
     pub(crate) async fn forget_pod_and_folder(&self, pod: &Pod) -> Result<()> {
-        let dir = self.pod_dir(&pod.id);
-        blocking("remove the pod's folder", move || match fs::remove_dir_all(&dir) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(error).step(|| format!("remove the folder {}", dir.display()))
+        let (dir, netns) = (self.pod_dir(&pod.id), pod.netns().map(PathBuf::from));
+        blocking("remove the pod's folder", move || {
+            // What the supervisor pinned it has unpinned; somebody may have unmounted it meanwhile, or put a file there.
+            if let Some(left) = netns.filter(|path| path.exists()) {
+                fs::remove_file(&left).step(|| format!("remove {}", left.display()))?;
             }
-            _ => Ok(()),
+            match fs::remove_dir_all(&dir) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    Err(error).step(|| format!("remove the folder {}", dir.display()))
+                }
+                _ => Ok(()),
+            }
         })
         .await?;
         point!("pods.remove.folder");

@@ -85,6 +85,50 @@ fn an_exec_brings_both_streams_and_its_exit_code() {
 }
 
 #[test]
+fn what_is_too_much_of_an_exec_s_output_is_dropped() {
+    let Some(node) = Node::start() else { return };
+    let pod = node.pod("much");
+    let id = node.run(&pod, "main", "exec sleep 1000");
+    // One message takes 16 MiB, both streams together.
+    let much = "yes | head -c 12000000; yes | head -c 12000000 >&2";
+    let ran = node.crictl.run(&["exec", "-s", &id, "sh", "-c", much]).unwrap();
+    assert!(ran.status.success(), "{}", ran.stderr.chars().take(200).collect::<String>());
+    let kept = ran.stdout.len() + ran.stderr.len();
+    assert!((15 << 20..=16 << 20).contains(&kept), "{kept}");
+    node.finish();
+}
+
+#[test]
+fn who_starts_what_was_stopped_is_told_so() {
+    let Some(node) = Node::start() else { return };
+    let pod = node.pod("over");
+    let (short, stopped) = (node.run(&pod, "short", "true"), node.run(&pod, "stopped", "exec sleep 1000"));
+    assert_eq!(node.exit_code(&short), 0);
+    node.ok(&["start", &short]);
+    node.ok(&["stop", "--timeout", "5", &stopped]);
+    let said = node.fails(&["start", &stopped]);
+    assert!(said.contains("it has ended") && said.contains("FailedPrecondition"), "{said}");
+    node.finish();
+}
+
+#[test]
+fn a_program_that_shares_its_pods_processes_has_time_to_say_what_it_handles() {
+    let Some(node) = Node::start() else { return };
+    let pod = node.pod_with("shared", |c| {
+        c["linux"] = serde_json::json!({ "security_context": { "namespace_options": { "network": 2, "pid": 0 } } });
+    });
+    for round in 0..5 {
+        let script = "trap 'exit 7' TERM; while :; do sleep 0.02; done";
+        let id = node.run_with(&pod, &format!("round-{round}"), script, |c| {
+            c["linux"] = serde_json::json!({ "security_context": { "namespace_options": { "network": 2, "pid": 0 } } });
+        });
+        node.ok(&["stop", "--timeout", "30", &id]);
+        assert_eq!(node.exit_code(&id), 7, "{round}");
+    }
+    node.finish();
+}
+
+#[test]
 fn an_exec_past_its_timeout_is_ended_with_all_its_children() {
     let Some(node) = Node::start() else { return };
     let pod = node.pod("late");

@@ -14,6 +14,29 @@ use wharf_testkit::{Auth, Compression, Image, Kind, Layer, Registry, Tree, wait_
 use super::{DEADLINE, PATIENCE, is_late, node, others_go_on};
 
 #[test]
+fn a_daemon_that_waits_for_a_plugin_of_the_one_before_it_ends_when_told() {
+    let Some(cni) = Cni::start() else { return };
+    cni.configure("10-pods.conflist", &cni.bridge());
+    let Some(mut node) = cni.node("plugin_timeout = 600") else { return };
+    fs::write(cni.order("hang-ADD"), "").unwrap();
+    let config = node.pod_config("cut-off", |_| {});
+    let mut client = node.crictl.command(&["runp", &config]).spawn().unwrap();
+    assert!(wait_for(PATIENCE, || cni.order("hanging").exists()));
+    node.daemon.kill().unwrap();
+    client.wait().unwrap();
+    node.daemon.launch().unwrap();
+    // Within the time that a supervisor of services gives it.
+    assert!(node.daemon.stop().unwrap().success());
+    fs::remove_file(cni.order("hang-ADD")).unwrap();
+    let pid: i32 = fs::read_to_string(cni.order("hanging")).unwrap().trim().parse().unwrap();
+    fs::remove_file(cni.order("hanging")).unwrap();
+    kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    node.daemon.launch().unwrap();
+    assert!(wait_for(PATIENCE, || node.ok(&["pods", "-q"]).is_empty()));
+    cni.finish(node);
+}
+
+#[test]
 fn a_plugin_that_hangs_is_named_to_who_waits_and_holds_nobody_else_up() {
     let Some(cni) = Cni::start() else { return };
     cni.configure("10-pods.conflist", &cni.bridge());
