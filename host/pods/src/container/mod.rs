@@ -1,3 +1,4 @@
+mod ask;
 mod create;
 mod exited;
 mod held;
