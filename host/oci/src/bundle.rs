@@ -5,6 +5,8 @@ use std::{
 };
 
 use oci_spec::runtime::{Process, Spec};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 /// A bundle that can be made into a container.
@@ -29,7 +31,7 @@ pub(crate) fn load(path: Option<&Path>) -> Result<Bundle> {
         other => other.step(|| format!("read {}", file.display()))?,
     };
     let step = || format!("read {}", file.display());
-    let mut spec: Spec = serde_json::from_slice(&bytes).step_as(Kind::InvalidArgument, step)?;
+    let mut spec: Spec = decode(&bytes, "/process").step_as(Kind::InvalidArgument, step)?;
     check_version(spec.version()).step(step)?;
     let process =
         spec.process().clone().ok_or_else(|| Error::invalid("process property must not be empty")).step(step)?;
@@ -48,8 +50,22 @@ pub(crate) fn load(path: Option<&Path>) -> Result<Bundle> {
 pub(crate) fn load_process(path: &Path) -> Result<Process> {
     let step = || format!("read {}", path.display());
     let bytes = fs::read(path).step(step)?;
-    let process: Process = serde_json::from_slice(&bytes).step_as(Kind::InvalidArgument, step)?;
+    let process: Process = decode(&bytes, "").step_as(Kind::InvalidArgument, step)?;
     Ok(by_numbers(process))
+}
+
+/// Reads JSON with a process at this pointer. One without a user is root's: the specification has the field as optional,
+/// the types have it not.
+fn decode<T: DeserializeOwned>(bytes: &[u8], process: &str) -> serde_json::Result<T> {
+    let mut whole: Value = serde_json::from_slice(bytes)?;
+    match whole.pointer_mut(process).and_then(Value::as_object_mut) {
+        Some(process) if process.get("user").is_none_or(Value::is_null) => {
+            process.insert("user".to_owned(), json!({ "uid": 0, "gid": 0 }));
+            serde_json::from_value(whole)
+        }
+        // Its errors tell the line.
+        _ => serde_json::from_slice(bytes),
+    }
 }
 
 /// A process whose user is told by numbers: on Linux the specification knows no names.
@@ -79,6 +95,20 @@ fn check_version(version: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_is_not_named_is_root() {
+        let user = |text: &str| decode::<Process>(text.as_bytes(), "").map(|process| process.user().clone());
+        for none in [r#"{ "cwd": "/" }"#, r#"{ "cwd": "/", "user": null }"#, r#"{ "cwd": "/", "user": {} }"#] {
+            let user = user(none).unwrap();
+            assert_eq!((user.uid(), user.gid()), (0, 0), "{none}");
+        }
+        assert_eq!(user(r#"{ "cwd": "/", "user": { "uid": 7 } }"#).unwrap().uid(), 7);
+        assert!(user(r#"{ "cwd": "/", "user": "root" }"#).unwrap_err().to_string().contains("line 1"));
+        assert!(user(r#"{ "cwd": 1 }"#).is_err());
+        let spec: Spec = decode(br#"{ "ociVersion": "1.0.0", "process": { "cwd": "/" } }"#, "/process").unwrap();
+        assert_eq!(spec.process().as_ref().unwrap().user().uid(), 0);
+    }
 
     #[test]
     fn versions_are_judged() {

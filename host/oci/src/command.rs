@@ -1,9 +1,10 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
-use wharf_error::{Error, Kind, Result};
+use wharf_error::{Error, Kind};
 
 use crate::{
+    out::Stop,
     report::{Format, Report},
     sealed,
     store::Store,
@@ -99,37 +100,40 @@ pub fn run(command: Command) -> ExitCode {
     let failure = if matches!(verb, Verb::Exec(_)) { 255 } else { 1 };
     match dispatch(&global, verb, &report) {
         Ok(code) => ExitCode::from(code),
-        Err(error) => {
+        Err(Stop::Closed) => ExitCode::SUCCESS,
+        Err(Stop::Failed(error)) => {
             report.error(&error.to_string());
             ExitCode::from(failure)
         }
     }
 }
 
-fn dispatch(global: &Global, verb: Verb, report: &Report) -> Result<u8> {
+fn dispatch(global: &Global, verb: Verb, report: &Report) -> Result<u8, Stop> {
     if global.systemd_cgroup {
         return Err(Error::new(Kind::Unsupported, "--systemd-cgroup is not supported")
-            .hint("use the cgroupfs driver: an absolute linux.cgroupsPath"));
+            .hint("use the cgroupfs driver: an absolute linux.cgroupsPath")
+            .into());
     }
     if matches!(verb, Verb::Create(_) | Verb::Run(_) | Verb::Exec(_)) {
         sealed::seal()?;
     }
     let store = Store::new(global.root.clone());
-    match verb {
+    let done = match verb {
         Verb::Create(flags) => verbs::create::run(flags, &store, report),
         Verb::Start(flags) => verbs::start::run(&flags, &store),
-        Verb::State(flags) => verbs::state::run(&flags, &store),
+        Verb::State(flags) => return verbs::state::run(&flags, &store),
         Verb::Kill(flags) => verbs::kill::run(&flags, &store),
         Verb::Delete(flags) => verbs::delete::run(&flags, &store, report),
         Verb::Run(flags) => verbs::run::run(flags, &store, report),
         Verb::Exec(flags) => verbs::exec::run(*flags, &store, report),
-        Verb::List(flags) => verbs::list::run(&flags, &store),
-        Verb::Ps(flags) => verbs::ps::run(&flags, &store),
+        Verb::List(flags) => return verbs::list::run(&flags, &store, report),
+        Verb::Ps(flags) => return verbs::ps::run(&flags, &store),
         Verb::Pause(flags) => verbs::pause::run(&flags, &store),
         Verb::Resume(flags) => verbs::resume::run(&flags, &store),
         Verb::Update(flags) => verbs::update::run(&flags, &store, report),
-        Verb::Events(flags) => verbs::events::run(&flags, &store),
+        Verb::Events(flags) => return verbs::events::run(&flags, &store),
         Verb::Spec(flags) => verbs::spec::run(&flags),
-        Verb::Features(flags) => verbs::features::run(&flags),
-    }
+        Verb::Features(flags) => return verbs::features::run(&flags),
+    };
+    Ok(done?)
 }

@@ -6,6 +6,7 @@
 //! change a container hold the lock of its folder; a command that is killed half-way leaves what the next `create` or
 //! `delete` of the same id takes away.
 #![forbid(unsafe_code)]
+#![deny(clippy::print_stderr, clippy::print_stdout)]
 
 mod bundle;
 mod cgroup;
@@ -15,6 +16,7 @@ mod descriptors;
 mod foreground;
 mod init;
 mod make;
+mod out;
 mod report;
 mod sealed;
 mod signal;

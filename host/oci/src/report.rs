@@ -8,6 +8,8 @@ use std::{
 use serde_json::json;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
+use crate::out::errln;
+
 /// How lines of the log are written.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub(crate) enum Format {
@@ -34,7 +36,7 @@ impl Report {
         let file = path.filter(|path| !path.as_os_str().is_empty()).and_then(|path| match open(path) {
             Ok(file) => Some(file),
             Err(error) => {
-                eprintln!("wharf-oci: log {}: {error}", path.display());
+                errln!("wharf-oci: log {}: {error}", path.display());
                 None
             }
         });
@@ -45,7 +47,7 @@ impl Report {
     pub(crate) fn error(&self, text: &str) {
         self.write("error", text);
         if self.file.is_some() {
-            eprintln!("{text}");
+            errln!("{text}");
         }
     }
 

@@ -1,11 +1,11 @@
 use nix::sys::signal::Signal;
 use wharf_error::{Error, Result};
 
-/// A signal by name, with or without `SIG`, in any case, or by number.
+/// A signal by name, with or without `SIG`, in any case, or by number. 0 is none: it asks whether the process lives.
 pub(crate) fn parse(text: &str) -> Result<i32> {
     let unknown = || Error::invalid(format!("unknown signal {text:?}"));
     if let Ok(number) = text.parse::<i32>() {
-        return if (1..=64).contains(&number) { Ok(number) } else { Err(unknown()) };
+        return if (0..=64).contains(&number) { Ok(number) } else { Err(unknown()) };
     }
     let name = text.to_ascii_uppercase();
     let name = name.strip_prefix("SIG").unwrap_or(&name);
@@ -36,13 +36,14 @@ mod tests {
             ("sigusr1", 10),
             ("9", 9),
             ("64", 64),
+            ("0", 0),
             ("RTMIN", 34),
             ("SIGRTMIN+3", 37),
             ("RTMAX-1", 63),
         ] {
             assert_eq!(parse(text).unwrap(), number, "{text}");
         }
-        for bad in ["", "0", "65", "-1", "NOPE", "RTMIN+40", "SIG"] {
+        for bad in ["", "65", "-1", "NOPE", "RTMIN+40", "SIG"] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

@@ -35,8 +35,9 @@ pub(crate) fn look(folder: &Folder, record: &Record) -> Result<Found> {
     let init = init.open()?;
     let status = match &init {
         None => Status::Stopped,
-        Some(_) if folder.waits() => Status::Created,
+        // Also one that waits for its start, and cannot be started so.
         Some(_) if cgroup::is_frozen(&record.cgroup) => Status::Paused,
+        Some(_) if folder.waits() => Status::Created,
         Some(_) => Status::Running,
     };
     Ok(Found { status, init })

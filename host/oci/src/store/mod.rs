@@ -27,6 +27,15 @@ pub(crate) struct Store {
     root: PathBuf,
 }
 
+/// All containers of a store.
+#[derive(Debug, Default)]
+pub(crate) struct All {
+    /// By id.
+    pub(crate) readable: Vec<(Folder, Record)>,
+    /// What is wrong with the others.
+    pub(crate) broken: Vec<Error>,
+}
+
 // === impl Store ===
 
 impl Store {
@@ -98,25 +107,28 @@ impl Store {
         Folder::open(&self.root.join(id))
     }
 
-    /// All containers, by id.
-    pub(crate) fn all(&self) -> Result<Vec<(Folder, Record)>> {
+    /// All containers; what cannot be read hides none of the others.
+    pub(crate) fn all(&self) -> Result<All> {
         let step = || format!("list {}", self.root.display());
         let entries = match fs::read_dir(&self.root) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(All::default()),
             other => other.step(step)?,
         };
-        let mut found = Vec::new();
+        let mut all = All::default();
         for entry in entries {
-            let path = entry.step(step)?.path();
-            // What goes away meanwhile is not listed.
-            if let Some(folder) = Folder::open(&path)?
-                && let Some(record) = folder.record()?
-            {
-                found.push((folder, record));
+            let entry = entry.step(step)?;
+            let container = Folder::open(&entry.path()).and_then(|folder| {
+                let Some(folder) = folder else { return Ok(None) };
+                Ok(folder.record()?.map(|record| (folder, record)))
+            });
+            match container.step(|| format!("container {}", entry.file_name().to_string_lossy())) {
+                // What goes away meanwhile is not listed.
+                Ok(there) => all.readable.extend(there),
+                Err(error) => all.broken.push(error),
             }
         }
-        found.sort_by(|(_, one), (_, other)| one.id.cmp(&other.id));
-        Ok(found)
+        all.readable.sort_by(|(_, one), (_, other)| one.id.cmp(&other.id));
+        Ok(all)
     }
 }
 
@@ -159,7 +171,7 @@ mod tests {
         let folder = store.reserve("web").unwrap();
         assert!(!folder.path().join("left").exists(), "what a killed command left is taken away");
         folder.remove().unwrap();
-        assert!(store.all().unwrap().is_empty());
+        assert!(store.all().unwrap().readable.is_empty());
         store.reserve("web").unwrap();
     }
 }

@@ -1,5 +1,4 @@
 use std::{
-    io::Write as _,
     os::fd::OwnedFd,
     time::{Duration, Instant},
 };
@@ -12,6 +11,7 @@ use wharf_error::{Error, Result, ResultExt as _};
 use crate::{
     cgroup,
     init::wait_for_any,
+    out::{Stop, outln},
     status::{Status, look},
     store::Store,
 };
@@ -30,12 +30,12 @@ pub(crate) struct Flags {
 
 /// Prints what the container uses, an object a line as runc does, once or until it ends; and, until then, each time that
 /// memory runs out.
-pub(crate) fn run(flags: &Flags, store: &Store) -> Result<u8> {
+pub(crate) fn run(flags: &Flags, store: &Store) -> Result<u8, Stop> {
     let interval = duration(&flags.interval)?;
     let (folder, record) = store.container(&flags.id)?;
     let found = look(&folder, &record)?;
     let Some(init) = found.init.filter(|_| found.status != Status::Stopped) else {
-        return Err(found.status.refuses(&flags.id, "read statistics of"));
+        return Err(found.status.refuses(&flags.id, "read statistics of").into());
     };
     let group = cgroup::open(&record.cgroup)?;
     let mut memory = if flags.stats { None } else { Memory::watch(&group)? };
@@ -44,7 +44,8 @@ pub(crate) fn run(flags: &Flags, store: &Store) -> Result<u8> {
         if Instant::now() >= next {
             next = Instant::now() + interval;
             let stats = group.stats().step(|| format!("container {}", flags.id))?;
-            if !print(&json!({ "type": "stats", "id": flags.id, "data": data(&stats) })) || flags.stats {
+            outln!("{}", json!({ "type": "stats", "id": flags.id, "data": data(&stats) }))?;
+            if flags.stats {
                 return Ok(0);
             }
         }
@@ -52,8 +53,8 @@ pub(crate) fn run(flags: &Flags, store: &Store) -> Result<u8> {
         // Also at its end: what killed its first process is news.
         if let Some(watched) = &mut memory {
             match watched.ran_out()? {
-                Some(true) if !print(&json!({ "type": "oom", "id": flags.id })) => return Ok(0),
-                Some(_) => {}
+                Some(true) => outln!("{}", json!({ "type": "oom", "id": flags.id }))?,
+                Some(false) => {}
                 None => memory = None,
             }
         }
@@ -101,11 +102,6 @@ fn wait(init: &OwnedFd, memory: Option<&Memory>, next: Instant) -> Result<bool> 
     }
     wait_for_any(&mut waiting, until)?;
     Ok(!waiting[0].revents().is_empty())
-}
-
-/// False when nobody listens any more.
-fn print(line: &Value) -> bool {
-    writeln!(std::io::stdout(), "{line}").is_ok()
 }
 
 fn data(stats: &Stats) -> Value {

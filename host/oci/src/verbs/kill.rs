@@ -14,7 +14,7 @@ pub(crate) struct Flags {
     all: bool,
     /// The container
     id: String,
-    /// By name or number
+    /// By name or number; 0 sends nothing and asks whether the container lives
     #[arg(default_value = "SIGTERM")]
     signal: String,
 }
@@ -27,7 +27,9 @@ pub(crate) fn run(flags: &Flags, store: &Store) -> Result<u8> {
     let found = look(&folder, &record)?;
     if flags.all {
         // Also of one whose first process has ended: what it left behind is meant.
-        cgroup::open(&record.cgroup)?.kill(signal).step(|| format!("container {}", flags.id))?;
+        if signal != 0 {
+            cgroup::open(&record.cgroup)?.kill(signal).step(|| format!("container {}", flags.id))?;
+        }
         return Ok(0);
     }
     let ended = || Error::new(Kind::NotFound, format!("container {}: container not running", flags.id));

@@ -1,7 +1,9 @@
 use serde_json::Value;
-use wharf_error::{Result, ResultExt as _};
+use wharf_error::ResultExt as _;
 
 use crate::{
+    out::{Stop, outln},
+    report::Report,
     status::{look, state},
     store::Store,
 };
@@ -22,15 +24,21 @@ pub(crate) enum Format {
     Json,
 }
 
-pub(crate) fn run(flags: &Flags, store: &Store) -> Result<u8> {
-    let mut states = Vec::new();
-    for (folder, record) in store.all()? {
-        states.push(state(&record, &look(&folder, &record)?));
+/// Lists what can be read; a container that cannot is named as an error, and hides none of the others.
+pub(crate) fn run(flags: &Flags, store: &Store, report: &Report) -> Result<u8, Stop> {
+    let all = store.all()?;
+    let mut states = Vec::with_capacity(all.readable.len());
+    all.broken.iter().for_each(|error| report.error(&error.to_string()));
+    for (folder, record) in all.readable {
+        match look(&folder, &record) {
+            Ok(found) => states.push(state(&record, &found)),
+            Err(error) => report.error(&format!("container {}: {error}", record.id)),
+        }
     }
     let text = |state: &Value, key: &str| state.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     match flags.format {
-        _ if flags.quiet => states.iter().for_each(|state| println!("{}", text(state, "id"))),
-        Format::Json => println!("{}", serde_json::to_string(&states).step(|| "encode the list".into())?),
+        _ if flags.quiet => states.iter().try_for_each(|state| outln!("{}", text(state, "id")))?,
+        Format::Json => outln!("{}", serde_json::to_string(&states).step(|| "encode the list".into())?)?,
         Format::Table => {
             let header = ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"].map(str::to_owned);
             let mut rows = vec![header];
@@ -45,14 +53,14 @@ pub(crate) fn run(flags: &Flags, store: &Store) -> Result<u8> {
                     "root".into(),
                 ]
             }));
-            print(&rows);
+            print(&rows)?;
         }
     }
     Ok(0)
 }
 
 /// Columns as wide as their widest entry, at least 10, and two spaces between them.
-fn print(rows: &[[String; 6]]) {
+fn print(rows: &[[String; 6]]) -> Result<(), Stop> {
     let width = |column: usize| {
         let lengths = rows.iter().filter_map(|row| row.get(column)).map(|entry| entry.chars().count());
         lengths.max().unwrap_or(0).max(10)
@@ -60,6 +68,7 @@ fn print(rows: &[[String; 6]]) {
     let widths: Vec<usize> = (0..6).map(width).collect();
     for row in rows {
         let entries = row.iter().zip(&widths).map(|(entry, width)| format!("{entry:width$}"));
-        println!("{}", entries.collect::<Vec<_>>().join("  ").trim_end());
+        outln!("{}", entries.collect::<Vec<_>>().join("  ").trim_end())?;
     }
+    Ok(())
 }

@@ -10,7 +10,6 @@ pub(crate) struct Flags {
 
 pub(crate) fn run(flags: &Flags, store: &Store) -> Result<u8> {
     let (folder, record) = store.locked(&flags.id)?;
-    // One that was paused before its start counts as created.
     if !cgroup::is_frozen(&record.cgroup) {
         return Err(look(&folder, &record)?.status.refuses(&flags.id, "resume"));
     }

@@ -30,6 +30,10 @@ pub(crate) fn run(flags: &Flags, store: &Store) -> Result<u8> {
             let what = format!("container {}: cannot start a container that has stopped", flags.id);
             return Err(Error::new(Kind::FailedPrecondition, what));
         }
+        Status::Paused => {
+            let what = format!("container {}: cannot start a container in the paused state", flags.id);
+            return Err(Error::new(Kind::FailedPrecondition, what).hint("resume it first"));
+        }
         other => return Err(other.refuses(&flags.id, "start")),
     }
     start(&folder, &record, found)?;

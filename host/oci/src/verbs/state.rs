@@ -1,6 +1,7 @@
-use wharf_error::{Result, ResultExt as _};
+use wharf_error::ResultExt as _;
 
 use crate::{
+    out::{Stop, outln},
     status::{look, state},
     store::Store,
 };
@@ -11,9 +12,9 @@ pub(crate) struct Flags {
     id: String,
 }
 
-pub(crate) fn run(flags: &Flags, store: &Store) -> Result<u8> {
+pub(crate) fn run(flags: &Flags, store: &Store) -> Result<u8, Stop> {
     let (folder, record) = store.container(&flags.id)?;
     let state = state(&record, &look(&folder, &record)?);
-    println!("{}", serde_json::to_string_pretty(&state).step(|| "encode the state".into())?);
+    outln!("{}", serde_json::to_string_pretty(&state).step(|| "encode the state".into())?)?;
     Ok(0)
 }

@@ -112,6 +112,47 @@ fn pause_and_resume() {
 }
 
 #[test]
+fn one_that_is_paused_before_its_start_is_started_after_it() {
+    let bench = Bench::new();
+    bench.write(&bench.spec(&["sh", "-c", "echo ran; exec sleep 1000"]));
+    let id = bench.create("p");
+    bench.ok(&["pause", &id]);
+    assert_eq!(bench.status(&id), "paused");
+    let refusal = bench.run(&["start", &id]).failed(1);
+    assert!(refusal.contains("cannot start a container in the paused state"), "{refusal}");
+    let refusal = bench.run(&["delete", &id]).failed(1);
+    assert!(refusal.contains("that is not stopped: paused"), "{refusal}");
+    bench.ok(&["resume", &id]);
+    assert_eq!(bench.status(&id), "created");
+    bench.ok(&["start", &id]);
+    assert_eq!(bench.status(&id), "running");
+    assert!(wait_for(PATIENCE, || bench.wrote("p", "out") == "ran\n"));
+}
+
+#[test]
+fn signal_0_asks_whether_it_lives() {
+    let bench = Bench::new();
+    let id = bench.create("k");
+    for args in [&["kill", &id, "0"][..], &["kill", "--all", &id, "0"]] {
+        bench.ok(args);
+        assert_eq!(bench.status(&id), "created", "{args:?}: nothing is sent");
+    }
+    bench.ok(&["kill", &id, "KILL"]);
+    bench.wait_for_status(&id, "stopped");
+    let refusal = bench.run(&["kill", &id, "0"]).failed(1);
+    assert!(refusal.contains("container not running"), "{refusal}");
+}
+
+#[test]
+fn a_process_without_a_user_is_root_s() {
+    let bench = Bench::new();
+    let mut spec = bench.spec(&["id", "-u"]);
+    spec["process"].as_object_mut().unwrap().remove("user");
+    bench.write(&spec);
+    assert_eq!(bench.ok(&["run", &bench.id("root")]), "0\n");
+}
+
+#[test]
 fn kill_all_reaches_what_the_first_process_left_behind() {
     let bench = Bench::new();
     let mut spec = bench.spec(&["sh", "-c", "sleep 1000 & sleep 1000 & exit 0"]);
@@ -172,6 +213,25 @@ fn lists_are_tables_and_json() {
     assert_eq!(words, ["created", "running"]);
     let table = bench.ok(&["ps", &two]);
     assert!(table.contains("sleep 1000") && table.lines().count() == 2, "{table}");
+}
+
+#[test]
+fn a_damaged_container_hides_none_of_the_others() {
+    let bench = Bench::new();
+    let (bad, good) = (bench.create("a"), bench.create("b"));
+    let record = bench.state_root().join(&bad).join("state.json");
+    let whole = fs::read(&record).unwrap();
+    fs::write(&record, &whole[..whole.len() / 2]).unwrap();
+    let log = bench.path().join("log");
+    for format in [&["-q"][..], &["-f", "json"], &[]] {
+        let said = bench.run(&[&["--log", log.to_str().unwrap(), "list"], format].concat());
+        assert_eq!(said.code, 0, "{said:?}");
+        assert!(said.stdout.contains(&good) && !said.stdout.contains(&bad), "{said:?}");
+        assert!(said.stderr.contains(&format!("container {bad}: read {}", record.display())), "{said:?}");
+    }
+    assert!(bench.run(&["list", "-q"]).stderr.contains(&bad), "also without a log");
+    assert_eq!(fs::read_to_string(&log).unwrap().matches(&format!("container {bad}")).count(), 3);
+    fs::write(&record, whole).unwrap();
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod events;
 mod execs;
 mod hooks;
 mod life;
+mod output;
 mod refusals;
 mod seccomp;
 mod support;
