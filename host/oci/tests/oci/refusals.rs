@@ -54,6 +54,13 @@ fn wrong_specifications_leave_nothing() {
         ("/no/such", with(&|spec| spec["linux"]["namespaces"][0]["path"] = json!("/no/such"))),
         ("without setting console socket", with(&|spec| spec["process"]["terminal"] = json!(true))),
         ("systemd", with(&|spec| spec["linux"]["cgroupsPath"] = json!("system.slice:wharf:x"))),
+        (
+            "process.rlimits has RLIMIT_NOFILE twice",
+            with(&|spec| {
+                let limit = json!({ "type": "RLIMIT_NOFILE", "hard": 60, "soft": 50 });
+                spec["process"]["rlimits"] = json!([limit, limit]);
+            }),
+        ),
         ("process.args is empty", with(&|spec| spec["process"]["args"] = json!([]))),
     ] {
         assert!(error.contains(text), "{text}: {error}");
