@@ -67,7 +67,8 @@ impl Images {
     ///
     /// # Errors
     /// As [`pull`](Self::pull); `InvalidArgument` for what is no such archive, or has no names; `Exhausted` also for
-    /// more bytes than [`max_image_bytes`](ImagesConfig::max_image_bytes).
+    /// more bytes than [`max_image_bytes`](ImagesConfig::max_image_bytes). They do not name the archive: whoever sent it
+    /// knows it by another path, or none.
     pub async fn import(&self, namespace: &str, path: &Path, name: Option<&str>) -> Result<Vec<Image>> {
         import::run(&self.core, namespace, path, name).await
     }

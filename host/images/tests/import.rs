@@ -80,7 +80,7 @@ async fn what_is_no_archive_of_images_or_a_damaged_one_leaves_nothing() {
     ] {
         let error = opened.images.import(NS, bad, None).await.unwrap_err();
         assert_eq!(error.kind(), Kind::InvalidArgument, "{error}");
-        assert!(error.to_string().contains(part) && error.to_string().contains(&bad.display().to_string()), "{error}");
+        assert!(error.to_string().contains(part), "{error}");
     }
 
     let layer = &made.blobs[2];

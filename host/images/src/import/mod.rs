@@ -34,19 +34,17 @@ struct Found {
     archive: Archive,
 }
 
-/// Imports all images of an archive. When the caller goes away the work ends, on a task of its own that clears up.
+/// Imports all images of an archive, which errors do not name: its user knows it by another name, or none. When the caller goes away the work ends, on a task of its own that clears up.
 pub(crate) async fn run(core: &Arc<Core>, namespace: &str, path: &Path, name: Option<&str>) -> Result<Vec<Image>> {
-    let what = format!("import {}", path.display());
     let name = name.map(str::parse::<Reference>).transpose()?;
     if name.as_ref().is_some_and(|name| name.digest().is_some()) {
-        return Err(Error::invalid(format!("{what}: an image cannot be given a digest as its name")));
+        return Err(Error::invalid("an image cannot be given a digest as its name"));
     }
     let (core, namespace, path) = (core.clone(), namespace.to_owned(), path.to_owned());
     let cancel = CancellationToken::new();
     let _with_the_caller = cancel.clone().drop_guard();
     let work = async move { import(&core, &namespace, &path, name, cancel).await };
-    let imported = tokio::spawn(work.in_current_span()).await.step(|| format!("{what}: it ended early"))?;
-    imported.step(|| what)
+    tokio::spawn(work.in_current_span()).await.step(|| "import: it ended early".into())?
 }
 
 async fn import(
