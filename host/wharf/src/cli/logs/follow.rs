@@ -49,7 +49,7 @@ impl Follower {
                 if let Some(next) = self.next.take() {
                     self.file = BufReader::new(next);
                     self.line.clear();
-                } else if !self.rotated()? {
+                } else if !self.emptied()? && !self.rotated()? {
                     return Ok(None);
                 }
                 continue;
@@ -64,6 +64,20 @@ impl Follower {
     /// A little later there may be more.
     pub(super) async fn wait(&self) {
         tokio::time::sleep(PAUSE).await;
+    }
+
+    /// Whether it has become shorter than what was read of it: a rotation that copies it and empties it where it is. Then it
+    /// is read from its beginning.
+    fn emptied(&mut self) -> Result<bool> {
+        let mut look = || -> io::Result<bool> {
+            if self.file.get_ref().metadata()?.len() >= self.file.stream_position()? {
+                return Ok(false);
+            }
+            self.file.rewind()?;
+            self.line.clear();
+            Ok(true)
+        };
+        look().with_context(|| format!("read the log {}", self.path.display()))
     }
 
     /// Whether another file has the name now. Then this one has all that it will ever have, but was perhaps written to
@@ -112,6 +126,23 @@ mod tests {
         assert_eq!(texts(&mut follower), ["last"]);
         std::fs::write(&path, "T stderr F new\n").unwrap();
         assert_eq!(texts(&mut follower), ["new"]);
+    }
+
+    #[test]
+    fn a_log_that_is_emptied_where_it_is_is_read_from_its_beginning() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("0.log");
+        let mut log = File::options().create(true).append(true).open(&path).unwrap();
+        log.write_all(b"T stdout F one\nT stdout F two\nT stdout F ha").unwrap();
+        let mut follower = Follower::open(&path, None).unwrap();
+        assert_eq!(texts(&mut follower), ["one", "two"]);
+        log.set_len(0).unwrap();
+        log.write_all(b"T stdout F new\n").unwrap();
+        assert_eq!(texts(&mut follower), ["new"]);
+        log.set_len(0).unwrap();
+        assert_eq!(texts(&mut follower), [""; 0]);
+        log.write_all(b"T stdout F more\n").unwrap();
+        assert_eq!(texts(&mut follower), ["more"]);
     }
 
     #[test]
