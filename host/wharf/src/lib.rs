@@ -3,6 +3,7 @@
 //! Nothing but wiring lives here: the command line (`cli`), the configuration (`config`), and the daemon that puts
 //! the other crates together and serves them (`daemon`).
 #![forbid(unsafe_code)]
+#![deny(clippy::print_stderr, clippy::print_stdout)]
 
 mod cli;
 mod config;

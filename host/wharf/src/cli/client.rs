@@ -1,15 +1,23 @@
-use std::{future::Future, path::Path, time::Duration};
+use std::{
+    future::Future,
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Error, Result};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use wharf_admin::proto::admin_client::AdminClient;
 use wharf_api::cri::{VersionRequest, runtime_service_client::RuntimeServiceClient};
 
-use super::exit::{NoDaemon, Said};
+use super::{
+    Endpoint,
+    exit::{NoDaemon, Said},
+};
 
-/// How long a daemon that listens may take to accept.
+/// How long a daemon that listens may take to accept, and then to say who it is.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The longest answer that is taken, bytes: that of a node with many containers.
@@ -25,18 +33,18 @@ pub(super) fn block_on<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
 }
 
 /// A client of the daemon's admin service.
-pub(super) async fn admin(socket: &Path) -> Result<AdminClient<Channel>> {
-    Ok(AdminClient::new(connect(socket).await?).max_decoding_message_size(LONGEST))
+pub(super) async fn admin(endpoint: &Endpoint) -> Result<AdminClient<Channel>> {
+    Ok(AdminClient::new(connect(endpoint.socket()).await?).max_decoding_message_size(LONGEST))
 }
 
 /// A client of CRI's runtime service.
-pub(super) async fn runtime(socket: &Path) -> Result<RuntimeServiceClient<Channel>> {
-    Ok(RuntimeServiceClient::new(connect(socket).await?).max_decoding_message_size(LONGEST))
+pub(super) async fn runtime(endpoint: &Endpoint) -> Result<RuntimeServiceClient<Channel>> {
+    Ok(RuntimeServiceClient::new(connect(endpoint.socket()).await?).max_decoding_message_size(LONGEST))
 }
 
 /// What the daemon says of itself.
-pub(super) async fn daemon_version(socket: &Path) -> Result<String> {
-    let version = runtime(socket).await?.version(VersionRequest::default()).await.map_err(said)?.into_inner();
+pub(super) async fn daemon_version(endpoint: &Endpoint) -> Result<String> {
+    let version = runtime(endpoint).await?.version(VersionRequest::default()).await.map_err(said)?.into_inner();
     Ok(format!("{} {} (CRI {})", version.runtime_name, version.runtime_version, version.runtime_api_version))
 }
 
@@ -45,21 +53,38 @@ pub(super) fn said(status: tonic::Status) -> Error {
     Said(status).into()
 }
 
-async fn connect(socket: &Path) -> Result<Channel> {
-    let path = socket.to_owned();
+async fn connect(socket: PathBuf) -> Result<Channel> {
+    let path = socket.clone();
     // The authority is for the protocol's sake; the connector knows where to go.
-    let endpoint = Endpoint::from_static("http://localhost").connect_timeout(PATIENCE);
+    let endpoint = tonic::transport::Endpoint::from_static("http://localhost").connect_timeout(PATIENCE);
     let connector = tower::service_fn(move |_| {
         let path = path.clone();
         async move { UnixStream::connect(path).await.map(TokioIo::new) }
     });
-    endpoint.connect_with_connector(connector).await.map_err(|error| {
-        let cause = deepest(&error);
-        NoDaemon(format!(
+    let channel =
+        endpoint.connect_with_connector(connector).await.map_err(|error| refused(&socket, deepest(&error)))?;
+    // The kernel takes connections also for one that is stopped or stuck. Whatever it answers, it answers.
+    let mut runtime = RuntimeServiceClient::new(channel.clone());
+    if tokio::time::timeout(PATIENCE, runtime.version(VersionRequest::default())).await.is_err() {
+        let text = format!(
+            "a daemon is there on {} and has not answered for {PATIENCE:?} (is it stopped or stuck? its log may say why)",
+            socket.display()
+        );
+        return Err(NoDaemon(text).into());
+    }
+    Ok(channel)
+}
+
+fn refused(socket: &Path, cause: &(dyn std::error::Error + 'static)) -> NoDaemon {
+    let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+    NoDaemon(match kind {
+        Some(io::ErrorKind::PermissionDenied) => {
+            format!("connect to {}: {cause} (the daemon's socket is root's alone: use sudo)", socket.display())
+        }
+        _ => format!(
             "no daemon answers on {}: {cause} (is it running? `wharf daemon`, or name its socket with --socket)",
             socket.display()
-        ))
-        .into()
+        ),
     })
 }
 

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Subcommand;
 
+use super::out::{self, outln};
 use crate::config::{self, Config};
 
 #[derive(Subcommand)]
@@ -29,18 +30,17 @@ pub(super) enum Verb {
 
 pub(super) fn run(verb: Verb) -> Result<()> {
     match verb {
-        Verb::Default => print!("{}", config::DEFAULT_TEXT),
+        Verb::Default => out::stdout(config::DEFAULT_TEXT.as_bytes()),
         Verb::Show { file, json } => {
             let config = Config::load_or_default(&file)?.settled();
             match json {
-                true => println!("{:#}", serde_json::to_value(&config)?),
-                false => print!("{}", toml::to_string_pretty(&config)?),
+                true => outln!("{:#}", serde_json::to_value(&config)?),
+                false => out::stdout(toml::to_string_pretty(&config)?.as_bytes()),
             }
         }
         Verb::Check { file } => {
             Config::load(&file)?.check()?;
-            println!("{}: good", file.display());
+            outln!("{}: good", file.display())
         }
     }
-    Ok(())
 }

@@ -6,6 +6,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use wharf_api::cri::AuthConfig;
 use wharf_registry::{DockerConfig, Reference};
 
+use super::out::errln;
+
 /// Credentials for the image's registry; without any of these, what Docker's config.json of the caller has for it
 /// ($DOCKER_CONFIG, else ~/.docker), else what the node has.
 #[derive(clap::Args)]
@@ -57,7 +59,7 @@ async fn of_docker(image: &str) -> Option<AuthConfig> {
     let reference: Reference = image.parse().ok()?;
     let found = DockerConfig::of_environment()?.credentials(reference.registry(), reference.repository()).await;
     let auth = found.unwrap_or_else(|error| {
-        eprintln!("wharf: credentials for {}: {error}; trying what the node has", reference.registry());
+        errln!("wharf: credentials for {}: {error}; trying what the node has", reference.registry());
         None
     })?;
     Some(AuthConfig {

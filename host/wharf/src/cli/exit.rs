@@ -2,17 +2,21 @@
 
 use std::{fmt, process::ExitCode};
 
+use super::out::{self, errln};
+
 /// After `wharf --help`.
 pub(super) const HELP: &str = "\
 Exit codes:
   0    done
   1    it failed; standard error says at what
   2    the command line is wrong
-  3    no daemon answers on the socket
+  3    no daemon answers on the socket, or it may not be asked
   4    what was named does not exist
   125  `wharf exec` itself failed
   126  `wharf exec`: the command cannot be executed
-  127  `wharf exec`: the command is not there; else it ends with the command's own code";
+  127  `wharf exec`: the command is not there
+  141  `wharf exec`: nobody reads its output any more
+  else `wharf exec`: the command's own code";
 
 pub(super) const FAILED: u8 = 1;
 const NO_DAEMON: u8 = 3;
@@ -26,6 +30,9 @@ const CANNOT_EXECUTE: u8 = 126;
 
 /// The command of `wharf exec` is not there.
 const NO_SUCH_COMMAND: u8 = 127;
+
+/// Nobody reads what the command of `wharf exec` writes: as if SIGPIPE had ended us.
+pub(super) const BROKEN_PIPE: i32 = 128 + 13;
 
 /// No daemon answers.
 #[derive(Debug)]
@@ -63,10 +70,13 @@ impl std::error::Error for Command {}
 
 /// Prints the error, unless there is nothing to say, and tells its code.
 pub(super) fn report(error: &anyhow::Error) -> ExitCode {
+    if out::is_closed(error) {
+        return ExitCode::SUCCESS;
+    }
     if let Some(Command(code)) = error.downcast_ref() {
         return ExitCode::from(u8::try_from(*code).unwrap_or(FAILED));
     }
-    eprintln!("wharf: {error:#}");
+    errln!("wharf: {error:#}");
     ExitCode::from(code(error))
 }
 

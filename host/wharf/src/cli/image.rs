@@ -10,7 +10,7 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 use wharf_admin::proto::{ImportImageRequest, ImportedImage};
 
-use super::{Endpoint, Namespace, client};
+use super::{Endpoint, Namespace, client, out::outln};
 
 /// One message's share of an archive, bytes.
 const CHUNK: usize = 1 << 20;
@@ -42,13 +42,12 @@ pub(super) fn run(verb: Verb) -> Result<()> {
     let images = client::block_on(import(file, name.unwrap_or_default(), namespace.namespace, endpoint))?;
     if json {
         let images = images.iter().map(|image| json!({ "id": image.id, "tags": image.names }));
-        println!("{:#}", Value::Array(images.collect()));
-        return Ok(());
+        return outln!("{:#}", Value::Array(images.collect()));
     }
     for image in images {
         match quiet {
-            true => println!("{}", image.id),
-            false => println!("{}\t{}", image.id, image.names.join(" ")),
+            true => outln!("{}", image.id)?,
+            false => outln!("{}\t{}", image.id, image.names.join(" "))?,
         }
     }
     Ok(())
@@ -56,7 +55,7 @@ pub(super) fn run(verb: Verb) -> Result<()> {
 
 async fn import(file: PathBuf, name: String, namespace: String, endpoint: Endpoint) -> Result<Vec<ImportedImage>> {
     let archive = open(&file).await?;
-    let mut admin = client::admin(&endpoint.socket).await?;
+    let mut admin = client::admin(&endpoint).await?;
     let (chunks, receiver) = mpsc::channel(4);
     let first = ImportImageRequest { name, namespace, data: Vec::new() };
     let sending = tokio::spawn(send(archive, first, chunks));

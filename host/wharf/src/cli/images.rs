@@ -9,6 +9,7 @@ use wharf_admin::proto::{Image, ListImagesRequest};
 
 use super::{
     Endpoint, Namespace, client,
+    out::outln,
     table::{ago, id, size, table},
 };
 
@@ -35,7 +36,7 @@ pub(super) struct Flags {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    endpoint: Endpoint,
+    pub(super) endpoint: Endpoint,
 }
 
 #[derive(Clone)]
@@ -59,24 +60,23 @@ pub(super) fn run(flags: Flags) -> Result<()> {
 
 async fn list(flags: Flags) -> Result<()> {
     let request = ListImagesRequest { namespace: flags.namespace.namespace, image: flags.image.unwrap_or_default() };
-    let mut admin = client::admin(&flags.endpoint.socket).await?;
+    let mut admin = client::admin(&flags.endpoint).await?;
     let mut images = admin.list_images(request).await.map_err(client::said)?.into_inner().images;
     images.retain(|image| flags.filter.iter().all(|filter| filter.fits(image)));
     images.sort_by(|a, b| a.tags.cmp(&b.tags).then_with(|| a.id.cmp(&b.id)));
     if flags.json {
-        println!("{:#}", Value::Array(images.iter().map(to_json).collect()));
+        outln!("{:#}", Value::Array(images.iter().map(to_json).collect()))
     } else if flags.quiet {
-        images.iter().for_each(|image| println!("{}", image.id));
+        images.iter().try_for_each(|image| outln!("{}", image.id))
     } else {
-        println!("{}", shown(&images, flags.digests, flags.no_trunc));
+        outln!("{}", shown(&images, flags.digests, flags.no_trunc))
     }
-    Ok(())
 }
 
 pub(super) fn to_json(image: &Image) -> Value {
     json!({
         "id": image.id, "tags": image.tags, "digests": image.digests, "size": image.size,
-        "createdAt": created(image), "labels": image.labels, "pinned": image.pinned,
+        "createdAt": created(image).map(|at| at.to_string()), "labels": image.labels, "pinned": image.pinned,
         "used": image.used,
     })
 }

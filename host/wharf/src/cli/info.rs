@@ -3,7 +3,7 @@ use comfy_table::{Table, presets};
 use serde_json::{Map, json};
 use wharf_admin::proto::{InfoReply, InfoRequest};
 
-use super::{Endpoint, client, table::table};
+use super::{Endpoint, client, out::outln, table::table};
 
 #[derive(clap::Args)]
 pub(super) struct Flags {
@@ -11,7 +11,7 @@ pub(super) struct Flags {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    endpoint: Endpoint,
+    pub(super) endpoint: Endpoint,
 }
 
 pub(super) fn run(flags: &Flags) -> Result<()> {
@@ -19,27 +19,26 @@ pub(super) fn run(flags: &Flags) -> Result<()> {
 }
 
 async fn show(flags: &Flags) -> Result<()> {
-    let mut admin = client::admin(&flags.endpoint.socket).await?;
+    let mut admin = client::admin(&flags.endpoint).await?;
     let reply = admin.info(InfoRequest {}).await.map_err(client::said)?.into_inner();
     if flags.json {
-        println!("{:#}", to_json(&reply));
-        return Ok(());
+        return outln!("{:#}", to_json(&reply));
     }
     let mut facts = Table::new();
     *facts.style_mut() = presets::NOTHING;
     for fact in &reply.facts {
         facts.add_row([&fact.name, &fact.value]);
     }
-    println!("{facts}\n");
+    outln!("{facts}\n")?;
     let (there, missing): (Vec<_>, Vec<_>) = reply.features.iter().partition(|feature| feature.there);
     let names: Vec<_> = there.iter().map(|feature| feature.name.as_str()).collect();
-    println!("This node has: {}.", names.join(", "));
+    outln!("This node has: {}.", names.join(", "))?;
     if !missing.is_empty() {
         let mut rows = table(["IT LACKS", "AND SO"]);
         for feature in missing {
             rows.add_row([&feature.name, &feature.note]);
         }
-        println!("\n{rows}");
+        outln!("\n{rows}")?;
     }
     Ok(())
 }

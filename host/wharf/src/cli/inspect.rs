@@ -6,13 +6,17 @@ use tonic::{Code, Status, transport::Channel};
 use wharf_admin::proto::{ImageStatusRequest, admin_client::AdminClient};
 use wharf_api::cri::{
     ContainerStatus, ContainerStatusRequest, PodSandboxState, PodSandboxStatus, PodSandboxStatusRequest,
-    runtime_service_client::RuntimeServiceClient,
 };
 use wharf_registry::Reference;
 
-use super::{Endpoint, Namespace, client, images};
+use super::{
+    Endpoint, Namespace, client,
+    find::{self, Runtime},
+    images,
+    out::{errln, outln},
+};
 
-#[derive(Clone, Copy, clap::ValueEnum)]
+#[derive(Clone, Copy, Eq, PartialEq, clap::ValueEnum)]
 enum Type {
     Container,
     Pod,
@@ -21,7 +25,7 @@ enum Type {
 
 #[derive(clap::Args)]
 pub(super) struct Flags {
-    /// Containers, pods or images: ids, beginnings of ids, or images' names; of several, an array is printed
+    /// Containers, pods or images: ids, beginnings of ids, or names; of several, an array is printed
     #[arg(required = true)]
     objects: Vec<String>,
     /// What they are, where that is not clear
@@ -30,12 +34,12 @@ pub(super) struct Flags {
     #[command(flatten)]
     namespace: Namespace,
     #[command(flatten)]
-    endpoint: Endpoint,
+    pub(super) endpoint: Endpoint,
 }
 
 /// Whom to ask.
 struct Asked {
-    runtime: RuntimeServiceClient<Channel>,
+    runtime: Runtime,
     admin: AdminClient<Channel>,
     namespace: String,
 }
@@ -48,8 +52,8 @@ pub(super) fn run(flags: Flags) -> Result<()> {
 async fn show(flags: Flags) -> Result<()> {
     let Flags { objects, kind, namespace, endpoint } = flags;
     let mut asked = Asked {
-        runtime: client::runtime(&endpoint.socket).await?,
-        admin: client::admin(&endpoint.socket).await?,
+        runtime: client::runtime(&endpoint).await?,
+        admin: client::admin(&endpoint).await?,
         namespace: namespace.namespace,
     };
     let (mut all, mut failed) = (Vec::with_capacity(objects.len()), None);
@@ -57,30 +61,32 @@ async fn show(flags: Flags) -> Result<()> {
         match (asked.find(object, kind).await, &failed) {
             (Ok(found), _) => all.push(found),
             (Err(error), None) => failed = Some(error),
-            (Err(error), Some(_)) => eprintln!("wharf: {error:#}"),
+            (Err(error), Some(_)) => errln!("wharf: {error:#}"),
         }
     }
-    match all.as_slice() {
-        [only] if objects.len() == 1 => println!("{only:#}"),
-        [] if objects.len() == 1 => {}
-        _ => println!("{:#}", Value::Array(all)),
-    }
-    failed.map_or(Ok(()), Err)
+    let shown = match all.as_slice() {
+        [only] if objects.len() == 1 => outln!("{only:#}"),
+        [] if objects.len() == 1 => Ok(()),
+        _ => outln!("{:#}", Value::Array(all)),
+    };
+    failed.map_or(shown, Err)
 }
 
 // === impl Asked ===
 
 impl Asked {
-    /// As the first kind that has it, unless one is named.
+    /// As the first kind that has it, unless one is named: by an id, then by a name.
     async fn find(&mut self, object: &str, kind: Option<Type>) -> Result<Value> {
-        let kinds = kind.map_or(vec![Type::Container, Type::Pod, Type::Image], |kind| vec![kind]);
-        for kind in kinds {
-            let found = match kind {
-                Type::Container => self.container(object).await,
-                Type::Pod => self.pod(object).await,
-                Type::Image => self.image(object).await,
-            };
-            match found {
+        let ways = [
+            (Type::Container, false),
+            (Type::Pod, false),
+            (Type::Container, true),
+            (Type::Pod, true),
+            // The daemon knows images by both.
+            (Type::Image, true),
+        ];
+        for (way, by_name) in ways.into_iter().filter(|(way, _)| kind.is_none_or(|kind| kind == *way)) {
+            match self.look(way, by_name, object).await {
                 Ok(Some(found)) => return Ok(found),
                 Ok(None) => {}
                 Err(status) if status.code() == Code::NotFound => {}
@@ -94,6 +100,22 @@ impl Asked {
             Some(Type::Image) => "image",
         };
         Err(client::said(Status::not_found(format!("{object:?}: there is no {what} of that id or name"))))
+    }
+
+    async fn look(&mut self, kind: Type, by_name: bool, object: &str) -> Result<Option<Value>, Status> {
+        match kind {
+            Type::Container if by_name => match find::container_called(&mut self.runtime, object).await? {
+                Some(id) => self.container(&id).await,
+                None => Ok(None),
+            },
+            Type::Container => self.container(object).await,
+            Type::Pod if by_name => match find::pod_called(&mut self.runtime, object).await? {
+                Some(id) => self.pod(&id).await,
+                None => Ok(None),
+            },
+            Type::Pod => self.pod(object).await,
+            Type::Image => self.image(object).await,
+        }
     }
 
     async fn container(&mut self, object: &str) -> Result<Option<Value>, Status> {
@@ -135,7 +157,8 @@ fn container_json(status: &ContainerStatus) -> Value {
     let state = status.state().as_str_name().trim_start_matches("CONTAINER_").to_ascii_lowercase();
     json!({
         "id": status.id, "name": metadata.name, "attempt": metadata.attempt, "state": state,
-        "createdAt": status.created_at, "startedAt": status.started_at, "finishedAt": status.finished_at,
+        "createdAt": status.created_at.to_string(), "startedAt": status.started_at.to_string(),
+        "finishedAt": status.finished_at.to_string(),
         "exitCode": status.exit_code, "reason": status.reason, "message": status.message,
         "image": status.image.as_ref().map(|image| image.image.clone()), "imageId": status.image_id,
         "imageRef": status.image_ref, "logPath": status.log_path, "labels": status.labels,
@@ -148,7 +171,7 @@ fn pod_json(status: &PodSandboxStatus) -> Value {
     let state = if status.state() == PodSandboxState::SandboxReady { "ready" } else { "not ready" };
     json!({
         "id": status.id, "name": metadata.name, "namespace": metadata.namespace, "uid": metadata.uid,
-        "attempt": metadata.attempt, "state": state, "createdAt": status.created_at,
+        "attempt": metadata.attempt, "state": state, "createdAt": status.created_at.to_string(),
         "ip": status.network.as_ref().map(|network| network.ip.clone()), "labels": status.labels,
         "annotations": status.annotations, "runtimeHandler": status.runtime_handler,
     })

@@ -4,14 +4,17 @@ mod client;
 mod completions;
 mod config;
 mod credentials;
+mod endpoint;
 mod exec;
 mod exit;
+mod find;
 mod image;
 mod images;
 mod info;
 mod inspect;
 mod logs;
 mod oci;
+mod out;
 mod plugin;
 mod pods;
 mod ps;
@@ -24,14 +27,17 @@ mod version;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 
+use self::endpoint::Endpoint;
 use crate::daemon;
 
 /// Container runtime with Wasm plugins: daemon and command line.
 #[derive(Parser)]
 #[command(name = "wharf", version, propagate_version = true, after_help = exit::HELP)]
 struct Cli {
+    #[command(flatten)]
+    before: Endpoint,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -77,14 +83,6 @@ enum Verb {
     Completions(completions::Flags),
 }
 
-/// Where the daemon listens.
-#[derive(Args, Clone)]
-struct Endpoint {
-    /// The daemon's socket
-    #[arg(long, env = "WHARF_SOCKET", default_value = "/run/wharf/wharf.sock")]
-    socket: PathBuf,
-}
-
 /// The containerd namespace of the pods' images.
 const CRI_NAMESPACE: &str = "k8s.io";
 
@@ -101,7 +99,14 @@ pub(crate) fn run() -> ExitCode {
     if let Some(code) = oci::called_as_runtime() {
         return code;
     }
-    let done = match Cli::parse().verb {
+    let Cli { before, mut verb } = Cli::parse();
+    if let Some(before) = before.socket {
+        let Some(own) = verb.socket() else {
+            Cli::command().error(ErrorKind::ArgumentConflict, "--socket: this verb has no use for one").exit();
+        };
+        own.get_or_insert(before);
+    }
+    let done = match verb {
         Verb::Daemon(flags) => daemon::run(flags),
         Verb::Config(verb) => config::run(verb),
         Verb::Image(verb) => image::run(verb),
@@ -123,5 +128,34 @@ pub(crate) fn run() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => exit::report(&error),
+    }
+}
+
+// === impl Verb ===
+
+impl Verb {
+    /// The socket that it was told, of those that have one.
+    fn socket(&mut self) -> Option<&mut Option<PathBuf>> {
+        let endpoint = match self {
+            Self::Daemon(flags) => return Some(&mut flags.socket),
+            Self::Pull(flags) => &mut flags.endpoint,
+            Self::Images(flags) => &mut flags.endpoint,
+            Self::Rmi(flags) => &mut flags.endpoint,
+            Self::Ps(flags) => &mut flags.endpoint,
+            Self::Pods(flags) => &mut flags.endpoint,
+            Self::Logs(flags) => &mut flags.endpoint,
+            Self::Exec(flags) => &mut flags.endpoint,
+            Self::Inspect(flags) => &mut flags.endpoint,
+            Self::Snapshots(flags) => &mut flags.endpoint,
+            Self::Info(flags) => &mut flags.endpoint,
+            Self::Version(flags) => &mut flags.endpoint,
+            Self::Image(image::Verb::Import { endpoint, .. }) | Self::Plugin(plugin::Verb::Ls { endpoint, .. }) => {
+                endpoint
+            }
+            Self::Plugin(plugin::Verb::Inspect { .. }) | Self::Config(_) | Self::Oci(_) | Self::Completions(_) => {
+                return None;
+            }
+        };
+        Some(&mut endpoint.socket)
     }
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use wharf_admin::proto::{PluginsReply, PluginsRequest};
 use wharf_plugins::Inspection;
 
-use super::{Endpoint, client, table::table};
+use super::{Endpoint, client, out::outln, table::table};
 use crate::config::{self, Config};
 
 #[derive(Subcommand)]
@@ -44,11 +44,10 @@ pub(super) fn run(verb: Verb) -> Result<()> {
 }
 
 async fn ls(as_json: bool, endpoint: &Endpoint) -> Result<()> {
-    let mut admin = client::admin(&endpoint.socket).await?;
+    let mut admin = client::admin(endpoint).await?;
     let reply = admin.plugins(PluginsRequest {}).await.map_err(client::said)?.into_inner();
     if as_json {
-        println!("{:#}", to_json(&reply));
-        return Ok(());
+        return outln!("{:#}", to_json(&reply));
     }
     let mut plugins = table(["NAME", "KIND", "CONTRACT", "SOURCE", "STATE", "POWERS", "DIGEST"]);
     for plugin in reply.plugins {
@@ -56,7 +55,7 @@ async fn ls(as_json: bool, endpoint: &Endpoint) -> Result<()> {
         let digest = plugin.digest.chars().take(19).collect();
         plugins.add_row([plugin.name, plugin.kind, plugin.contract, plugin.source, plugin.state, powers, digest]);
     }
-    println!("{plugins}\n");
+    outln!("{plugins}\n")?;
     let mut calls = table(["PLUGIN", "FUNCTION", "CALLS", "ERRORS", "MEAN", "MAX", "LAST"]);
     for call in reply.calls {
         let mean = time(call.total_nanos / call.calls.max(1));
@@ -64,8 +63,7 @@ async fn ls(as_json: bool, endpoint: &Endpoint) -> Result<()> {
         let (max, last) = (time(call.max_nanos), time(call.last_nanos));
         calls.add_row([call.plugin, call.function, count, errors, mean, max, last]);
     }
-    println!("{calls}");
-    Ok(())
+    outln!("{calls}")
 }
 
 fn to_json(reply: &PluginsReply) -> serde_json::Value {
@@ -90,8 +88,7 @@ fn inspect(file: &Path, config: &Path, as_json: bool) -> Result<()> {
     let seen = wharf_plugins::inspect(&config.runtime.compiler()?, &wasm);
     let seen = seen.with_context(|| format!("inspect {}", file.display()))?;
     if as_json {
-        println!("{:#}", inspection_json(&seen));
-        return Ok(());
+        return outln!("{:#}", inspection_json(&seen));
     }
     let listed = |words: &[String]| if words.is_empty() { "none".to_owned() } else { words.join(" ") };
     let mut rows = Table::new();
@@ -108,9 +105,9 @@ fn inspect(file: &Path, config: &Path, as_json: bool) -> Result<()> {
     for (key, value) in &seen.extra {
         rows.add_row([key, value]);
     }
-    println!("{rows}");
+    outln!("{rows}")?;
     if !seen.powers.is_empty() {
-        println!("\nTo grant: [plugins.NAME] grant = {:?}", seen.powers);
+        outln!("\nTo grant: [plugins.NAME] grant = {:?}", seen.powers)?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use wharf_api::cri::{ListPodSandboxRequest, PodSandbox, PodSandboxFilter, PodSan
 
 use super::{
     Endpoint, client,
+    out::outln,
     select::Selection,
     table::{ago, id, table},
 };
@@ -29,7 +30,7 @@ pub(super) struct Flags {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    endpoint: Endpoint,
+    pub(super) endpoint: Endpoint,
 }
 
 pub(super) fn run(flags: &Flags) -> Result<()> {
@@ -37,7 +38,7 @@ pub(super) fn run(flags: &Flags) -> Result<()> {
 }
 
 async fn list(flags: &Flags) -> Result<()> {
-    let mut client = client::runtime(&flags.endpoint.socket).await?;
+    let mut client = client::runtime(&flags.endpoint).await?;
     let wanted = flags.state.map(|state| match state {
         State::Ready => PodSandboxState::SandboxReady,
         State::Notready => PodSandboxState::SandboxNotready,
@@ -56,9 +57,9 @@ async fn list(flags: &Flags) -> Result<()> {
     // The daemon tells the newest first.
     flags.selection.cut(&mut pods);
     if flags.json {
-        println!("{:#}", Value::Array(pods.iter().map(to_json).collect()));
+        outln!("{:#}", Value::Array(pods.iter().map(to_json).collect()))
     } else if flags.quiet {
-        pods.iter().for_each(|pod| println!("{}", pod.id));
+        pods.iter().try_for_each(|pod| outln!("{}", pod.id))
     } else {
         let mut rows = table(["POD ID", "CREATED", "STATE", "NAME", "NAMESPACE", "ATTEMPT", "RUNTIME"]);
         for pod in &pods {
@@ -74,9 +75,8 @@ async fn list(flags: &Flags) -> Result<()> {
                 runtime.to_owned(),
             ]);
         }
-        println!("{rows}");
+        outln!("{rows}")
     }
-    Ok(())
 }
 
 fn state(pod: &PodSandbox) -> &'static str {
@@ -90,7 +90,7 @@ fn to_json(pod: &PodSandbox) -> Value {
     let metadata = pod.metadata.clone().unwrap_or_default();
     json!({
         "id": pod.id, "name": metadata.name, "namespace": metadata.namespace, "uid": metadata.uid,
-        "attempt": metadata.attempt, "state": state(pod), "createdAt": pod.created_at, "labels": pod.labels,
+        "attempt": metadata.attempt, "state": state(pod), "createdAt": pod.created_at.to_string(), "labels": pod.labels,
         "annotations": pod.annotations, "runtimeHandler": pod.runtime_handler,
     })
 }

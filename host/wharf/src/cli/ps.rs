@@ -10,6 +10,7 @@ use wharf_api::cri::{
 
 use super::{
     CRI_NAMESPACE, Endpoint, client,
+    out::outln,
     select::Selection,
     table::{ago, id, table},
 };
@@ -45,7 +46,7 @@ pub(super) struct Flags {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    endpoint: Endpoint,
+    pub(super) endpoint: Endpoint,
 }
 
 /// Whose containers, by their pods' ids.
@@ -56,13 +57,13 @@ pub(super) fn run(flags: Flags) -> Result<()> {
 }
 
 async fn list(flags: Flags) -> Result<()> {
-    let mut client = client::runtime(&flags.endpoint.socket).await?;
+    let mut client = client::runtime(&flags.endpoint).await?;
     let request = ListContainersRequest { filter: Some(filter(&flags)) };
     let mut containers = client.list_containers(request).await.map_err(client::said)?.into_inner().containers;
     let pods = client.list_pod_sandbox(ListPodSandboxRequest::default()).await.map_err(client::said)?.into_inner();
     let pods: Pods = pods.items.into_iter().map(|pod| (pod.id, pod.metadata.unwrap_or_default())).collect();
     if let Some(image) = flags.image {
-        let mut admin = client::admin(&flags.endpoint.socket).await?;
+        let mut admin = client::admin(&flags.endpoint).await?;
         let request = ImageStatusRequest { namespace: CRI_NAMESPACE.to_owned(), image };
         let found = admin.image_status(request).await.map_err(client::said)?.into_inner().image;
         let id = found.unwrap_or_default().id;
@@ -76,13 +77,12 @@ async fn list(flags: Flags) -> Result<()> {
     // The daemon tells the newest first.
     flags.selection.cut(&mut containers);
     if flags.json {
-        println!("{:#}", Value::Array(containers.iter().map(to_json).collect()));
+        outln!("{:#}", Value::Array(containers.iter().map(to_json).collect()))
     } else if flags.quiet {
-        containers.iter().for_each(|container| println!("{}", container.id));
+        containers.iter().try_for_each(|container| outln!("{}", container.id))
     } else {
-        show(&containers, &pods, flags.selection.no_trunc);
+        show(&containers, &pods, flags.selection.no_trunc)
     }
-    Ok(())
 }
 
 fn filter(flags: &Flags) -> ContainerFilter {
@@ -102,7 +102,7 @@ fn filter(flags: &Flags) -> ContainerFilter {
     }
 }
 
-fn show(containers: &[Container], pods: &Pods, whole: bool) {
+fn show(containers: &[Container], pods: &Pods, whole: bool) -> Result<()> {
     let mut rows = table(["CONTAINER", "IMAGE", "CREATED", "STATE", "NAME", "ATTEMPT", "POD ID", "POD", "NAMESPACE"]);
     for container in containers {
         let metadata = container.metadata.clone().unwrap_or_default();
@@ -119,7 +119,7 @@ fn show(containers: &[Container], pods: &Pods, whole: bool) {
             pod.namespace,
         ]);
     }
-    println!("{rows}");
+    outln!("{rows}")
 }
 
 /// As the client named it.
@@ -146,6 +146,6 @@ fn to_json(container: &Container) -> Value {
     json!({
         "id": container.id, "name": metadata.name, "attempt": metadata.attempt, "pod": container.pod_sandbox_id,
         "image": image(container, true), "imageId": container.image_id, "state": state(container),
-        "createdAt": container.created_at, "labels": container.labels, "annotations": container.annotations,
+        "createdAt": container.created_at.to_string(), "labels": container.labels, "annotations": container.annotations,
     })
 }

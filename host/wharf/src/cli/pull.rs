@@ -5,7 +5,11 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use wharf_admin::proto::{LayerProgress, PullImageRequest};
 
-use super::{Endpoint, Namespace, client, credentials, table::short};
+use super::{
+    Endpoint, Namespace, client, credentials,
+    out::{self, outln},
+    table::short,
+};
 
 #[derive(clap::Args)]
 pub(super) struct Flags {
@@ -23,7 +27,7 @@ pub(super) struct Flags {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    endpoint: Endpoint,
+    pub(super) endpoint: Endpoint,
 }
 
 pub(super) fn run(flags: Flags) -> Result<()> {
@@ -34,7 +38,7 @@ async fn pull(flags: Flags) -> Result<()> {
     let Flags { image, credentials, namespace, quiet, json, endpoint } = flags;
     let auth = credentials.find(&image).await?;
     let request = PullImageRequest { image: image.clone(), namespace: namespace.namespace, auth };
-    let mut admin = client::admin(&endpoint.socket).await?;
+    let mut admin = client::admin(&endpoint).await?;
     let pulling = async {
         let mut replies = admin.pull_image(request).await.map_err(client::said)?.into_inner();
         // A bar a layer for people; a log of a build needs none.
@@ -45,8 +49,12 @@ async fn pull(flags: Flags) -> Result<()> {
             if let Some(bars) = &mut bars {
                 bars.show(&reply.layers);
             }
-            if let Some(lines) = &mut lines {
-                lines.of(&reply.layers).iter().for_each(|line| println!("{line}"));
+            if let Some(shown) = &mut lines {
+                match shown.of(&reply.layers).iter().try_for_each(|line| outln!("{line}")) {
+                    // The image is wanted all the same.
+                    Err(error) if out::is_closed(&error) => lines = None,
+                    told => told?,
+                }
             }
             id = reply.image_id;
         }
@@ -57,11 +65,10 @@ async fn pull(flags: Flags) -> Result<()> {
     };
     let id = pulling.await.with_context(|| format!("pull {image}"))?;
     match (json, quiet) {
-        (true, _) => println!("{}", json!({ "image": image, "id": id })),
-        (false, true) => println!("{id}"),
-        (false, false) => println!("{image}: {id}"),
+        (true, _) => outln!("{}", json!({ "image": image, "id": id })),
+        (false, true) => outln!("{id}"),
+        (false, false) => outln!("{image}: {id}"),
     }
-    Ok(())
 }
 
 /// What is new of each layer, a line of JSON each.

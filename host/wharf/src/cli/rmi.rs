@@ -2,7 +2,10 @@ use anyhow::{Context as _, Result};
 use tonic::{Code, transport::Channel};
 use wharf_admin::proto::{Image, ListImagesRequest, RemoveImageRequest, admin_client::AdminClient};
 
-use super::{Endpoint, Namespace, client};
+use super::{
+    Endpoint, Namespace, client,
+    out::{errln, outln},
+};
 
 #[derive(clap::Args)]
 pub(super) struct Flags {
@@ -21,16 +24,16 @@ pub(super) struct Flags {
     #[command(flatten)]
     namespace: Namespace,
     #[command(flatten)]
-    endpoint: Endpoint,
+    pub(super) endpoint: Endpoint,
 }
 
 pub(super) fn run(flags: Flags) -> Result<()> {
     client::block_on(remove(flags))
 }
 
-/// All of them are tried; the first error is told at the end.
+/// All of them are tried, whether anybody reads what is told of it or not; the first error is told at the end.
 async fn remove(flags: Flags) -> Result<()> {
-    let mut admin = client::admin(&flags.endpoint.socket).await?;
+    let mut admin = client::admin(&flags.endpoint).await?;
     let namespace = flags.namespace.namespace;
     let (mut images, mut force) = (flags.images, flags.force);
     if flags.all || flags.prune {
@@ -38,7 +41,7 @@ async fn remove(flags: Flags) -> Result<()> {
         // Somebody else may be at it, too.
         force = true;
     }
-    let mut failed = None;
+    let (mut failed, mut told) = (None, Ok(()));
     for image in images {
         let request = RemoveImageRequest { namespace: namespace.clone(), image: image.clone() };
         let removed = match admin.remove_image(request).await {
@@ -46,14 +49,14 @@ async fn remove(flags: Flags) -> Result<()> {
             removed => removed.map(drop),
         };
         match removed.map_err(client::said).with_context(|| format!("remove image {image}")) {
-            Ok(()) => println!("{image}"),
+            Ok(()) => told = told.and_then(|()| outln!("{image}")),
             Err(error) => match failed {
                 None => failed = Some(error),
-                Some(_) => eprintln!("wharf: {error:#}"),
+                Some(_) => errln!("wharf: {error:#}"),
             },
         }
     }
-    failed.map_or(Ok(()), Err)
+    failed.map_or(told, Err)
 }
 
 /// The ids of all images, or of those that nobody needs.

@@ -4,6 +4,7 @@ use wharf_admin::proto::{Snapshot, SnapshotsRequest};
 
 use super::{
     Endpoint, Namespace, client,
+    out::outln,
     table::{ago, short, size, table},
 };
 
@@ -15,7 +16,7 @@ pub(super) struct Flags {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    endpoint: Endpoint,
+    pub(super) endpoint: Endpoint,
 }
 
 pub(super) fn run(flags: Flags) -> Result<()> {
@@ -23,13 +24,12 @@ pub(super) fn run(flags: Flags) -> Result<()> {
 }
 
 async fn list(flags: Flags) -> Result<()> {
-    let mut admin = client::admin(&flags.endpoint.socket).await?;
+    let mut admin = client::admin(&flags.endpoint).await?;
     let request = SnapshotsRequest { namespace: flags.namespace.namespace };
     let reply = admin.snapshots(request).await.map_err(client::said)?.into_inner();
     if flags.json {
         let all: Vec<_> = reply.snapshots.iter().map(to_json).collect();
-        println!("{:#}", json!({ "snapshotter": reply.snapshotter, "snapshots": all }));
-        return Ok(());
+        return outln!("{:#}", json!({ "snapshotter": reply.snapshotter, "snapshots": all }));
     }
     let mut rows = table(["KEY", "PARENT", "KIND", "SIZE", "FILES", "CREATED", "STATE"]);
     for snapshot in &reply.snapshots {
@@ -43,13 +43,12 @@ async fn list(flags: Flags) -> Result<()> {
             if snapshot.broken.is_empty() { "good".to_owned() } else { format!("broken: {}", snapshot.broken) },
         ]);
     }
-    println!("{rows}");
-    Ok(())
+    outln!("{rows}")
 }
 
 fn to_json(snapshot: &Snapshot) -> serde_json::Value {
     json!({
         "key": snapshot.key, "parent": snapshot.parent, "kind": snapshot.kind, "bytes": snapshot.bytes,
-        "inodes": snapshot.inodes, "createdAt": snapshot.created, "broken": snapshot.broken,
+        "inodes": snapshot.inodes, "createdAt": snapshot.created.to_string(), "broken": snapshot.broken,
     })
 }

@@ -1,7 +1,7 @@
 use anyhow::Result;
 use serde_json::json;
 
-use super::{Endpoint, client};
+use super::{Endpoint, client, out::outln};
 
 #[derive(clap::Args)]
 pub(super) struct Flags {
@@ -9,22 +9,20 @@ pub(super) struct Flags {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    endpoint: Endpoint,
+    pub(super) endpoint: Endpoint,
 }
 
 /// A daemon that does not answer is no failure: the binary's own version is known.
 pub(super) fn run(flags: &Flags) -> Result<()> {
     let own = env!("CARGO_PKG_VERSION");
-    let daemon = client::block_on(client::daemon_version(&flags.endpoint.socket));
+    let daemon = client::block_on(client::daemon_version(&flags.endpoint));
     if flags.json {
         let (version, error) = match daemon {
             Ok(version) => (Some(version), None),
             Err(error) => (None, Some(format!("{error:#}"))),
         };
-        println!("{:#}", json!({ "wharf": own, "daemon": version, "daemonError": error }));
-        return Ok(());
+        return outln!("{:#}", json!({ "wharf": own, "daemon": version, "daemonError": error }));
     }
-    println!("wharf    {own}");
-    println!("daemon   {}", daemon.unwrap_or_else(|error| format!("{error:#}")));
-    Ok(())
+    outln!("wharf    {own}")?;
+    outln!("daemon   {}", daemon.unwrap_or_else(|error| format!("{error:#}")))
 }

@@ -17,9 +17,9 @@ pub(crate) struct Flags {
     /// What ends with the machine's uptime
     #[arg(long)]
     state: Option<PathBuf>,
-    /// The gRPC socket [default: STATE/wharf.sock]
+    /// The gRPC socket, a path or unix://PATH [default: STATE/wharf.sock]
     #[arg(long)]
-    socket: Option<PathBuf>,
+    pub(crate) socket: Option<PathBuf>,
     /// error, warn, info, debug, trace, or a filter by crate
     #[arg(long)]
     log_level: Option<String>,
@@ -33,7 +33,7 @@ impl Flags {
         config.root = self.root.map_or(Ok(config.root), std::path::absolute)?;
         config.state = self.state.map_or(Ok(config.state), std::path::absolute)?;
         if let Some(socket) = self.socket {
-            config.socket = Some(std::path::absolute(socket)?);
+            config.socket = Some(std::path::absolute(config::socket_path(&socket))?);
         }
         config.log.level = self.log_level.unwrap_or(config.log.level);
         Ok(config)

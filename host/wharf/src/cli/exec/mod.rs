@@ -13,6 +13,8 @@ use wharf_api::cri::ExecRequest;
 use super::{
     Endpoint, client,
     exit::{self, Command},
+    find,
+    out::{self, errln},
 };
 use terminal::RawMode;
 
@@ -30,7 +32,7 @@ pub(super) struct Flags {
     /// Give the command a terminal
     #[arg(long, short)]
     tty: bool,
-    /// The container, or the beginning of its id
+    /// The container: its id, the beginning of that, or its name
     container: String,
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
@@ -38,7 +40,7 @@ pub(super) struct Flags {
     #[command(flatten)]
     tls: tls::Flags,
     #[command(flatten)]
-    endpoint: Endpoint,
+    pub(in crate::cli) endpoint: Endpoint,
 }
 
 /// Ends with the command's own exit code, or with one that says why it could not be run.
@@ -48,11 +50,13 @@ pub(super) fn run(flags: Flags) -> Result<()> {
     match code {
         Ok(0) => Ok(()),
         Ok(code) => Err(Command(code).into()),
+        // Its command was cut off: that is no success.
+        Err(error) if out::is_closed(&error) => Err(Command(exit::BROKEN_PIPE).into()),
         Err(error) => {
             // Who has no daemon, or no container, hears that.
             if exit::code(&error) == exit::FAILED {
                 let said = format!("{error:#}");
-                eprintln!("wharf: {said}");
+                errln!("wharf: {said}");
                 return Err(Command(exit::of_exec(&said, &program).into()).into());
             }
             Err(error)
@@ -64,15 +68,16 @@ async fn exec(flags: Flags) -> Result<i32> {
     if flags.tty {
         ensure!(!flags.interactive || std::io::stdin().is_terminal(), "--tty: standard input is no terminal");
     }
+    let mut client = client::runtime(&flags.endpoint).await?;
+    let found = find::container(&mut client, &flags.container).await.map_err(client::said)?;
     let request = ExecRequest {
-        container_id: flags.container.clone(),
+        container_id: found.status.context("the daemon's answer has no status")?.id,
         cmd: flags.command,
         tty: flags.tty,
         stdin: flags.interactive,
         stdout: true,
         stderr: !flags.tty,
     };
-    let mut client = client::runtime(&flags.endpoint.socket).await?;
     let url = client.exec(request).await.map_err(client::said)?.into_inner().url;
     let ran = async {
         let target = session::Target::of(&url)?;
@@ -90,7 +95,7 @@ async fn exec(flags: Flags) -> Result<i32> {
 
 /// What the daemon says that its streams are served with.
 async fn certificate(endpoint: &Endpoint) -> Result<Vec<u8>> {
-    let mut admin = client::admin(&endpoint.socket).await?;
+    let mut admin = client::admin(endpoint).await?;
     let reply = admin.stream_certificate(StreamCertificateRequest {}).await.map_err(client::said)?;
     Ok(reply.into_inner().certificate)
 }

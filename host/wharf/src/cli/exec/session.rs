@@ -18,6 +18,7 @@ use tokio_tungstenite::{
 };
 
 use super::{terminal, tls};
+use crate::cli::out;
 
 const PROTOCOL: &str = "v5.channel.k8s.io";
 const STDIN: u8 = 0;
@@ -119,21 +120,15 @@ pub(super) async fn run(socket: Socket, stdin: bool, tty: bool) -> Result<i32> {
 
 fn output(message: &Bytes, status: &mut Vec<u8>) -> Result<()> {
     let Some((channel, bytes)) = message.split_first() else { return Ok(()) };
-    let written = match *channel {
-        STDOUT => write(std::io::stdout().lock(), bytes),
-        STDERR => write(std::io::stderr().lock(), bytes),
+    match *channel {
+        STDOUT => out::stdout(bytes),
+        STDERR => out::stderr(bytes),
         ERROR => {
             status.extend_from_slice(bytes);
             Ok(())
         }
         _ => Ok(()),
-    };
-    written.context("write its output")
-}
-
-fn write(mut to: impl std::io::Write, bytes: &[u8]) -> std::io::Result<()> {
-    to.write_all(bytes)?;
-    to.flush()
+    }
 }
 
 async fn input(to: mpsc::Sender<Message>) {

@@ -3,6 +3,8 @@ use std::io::stdin;
 use anyhow::{Context as _, Result};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
+use crate::cli::out::errln;
+
 /// Our terminal passes everything on while this lives: the one in the container does the rest.
 pub(super) struct RawMode(Termios);
 
@@ -21,7 +23,7 @@ impl RawMode {
 impl Drop for RawMode {
     fn drop(&mut self) {
         if let Err(error) = tcsetattr(stdin(), OptionalActions::Now, &self.0) {
-            eprintln!("wharf: set the terminal back: {error} (`reset` does it)\r");
+            errln!("wharf: set the terminal back: {error} (`reset` does it)\r");
         }
     }
 }

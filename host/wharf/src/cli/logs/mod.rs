@@ -4,19 +4,23 @@ mod follow;
 mod line;
 mod tail;
 
-use std::{io::Write, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 use wharf_api::cri::ContainerStatusRequest;
 
-use super::{Endpoint, client};
+use super::{
+    Endpoint, client,
+    find::{self, Runtime},
+    out,
+};
 use follow::Follower;
 use line::Line;
 
 #[derive(clap::Args)]
 pub(super) struct Flags {
-    /// The container, or the beginning of its id
+    /// The container: its id, the beginning of that, or its name
     container: String,
     /// Go on until the container ends
     #[arg(long, short)]
@@ -31,7 +35,7 @@ pub(super) struct Flags {
     #[arg(long, short)]
     timestamps: bool,
     #[command(flatten)]
-    endpoint: Endpoint,
+    pub(in crate::cli) endpoint: Endpoint,
 }
 
 pub(super) fn run(flags: Flags) -> Result<()> {
@@ -39,25 +43,20 @@ pub(super) fn run(flags: Flags) -> Result<()> {
 }
 
 async fn show(flags: Flags) -> Result<()> {
-    let mut client = client::runtime(&flags.endpoint.socket).await?;
-    let request = ContainerStatusRequest { container_id: flags.container.clone(), verbose: false };
-    let answer = client.container_status(request).await.map_err(client::said)?.into_inner();
-    let status = answer.status.context("the daemon's answer has no status")?;
+    let mut client = client::runtime(&flags.endpoint).await?;
+    let found = find::container(&mut client, &flags.container).await.map_err(client::said)?;
+    let status = found.status.context("the daemon's answer has no status")?;
     if status.log_path.is_empty() {
         bail!("container {} was made without a log", status.id);
     }
     let path = PathBuf::from(&status.log_path);
     let mut follower = Follower::open(&path, flags.tail)?;
-    let mut printer = Printer { since: flags.since, timestamps: flags.timestamps };
+    let printer = Printer { since: flags.since, timestamps: flags.timestamps };
     loop {
         // Asked before it is read: what was written until then is shown.
         let running = flags.follow && is_running(&mut client, &status.id).await?;
         while let Some(line) = follower.next()? {
-            match printer.print(&line) {
-                // Nobody reads on: `| head` is no failure.
-                Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
-                printed => printed.context("print the log")?,
-            }
+            printer.print(&line)?;
         }
         if !running {
             return Ok(());
@@ -81,8 +80,6 @@ async fn is_running(client: &mut Runtime, id: &str) -> Result<bool> {
     }
 }
 
-type Runtime = wharf_api::cri::runtime_service_client::RuntimeServiceClient<tonic::transport::Channel>;
-
 struct Printer {
     since: Option<OffsetDateTime>,
     timestamps: bool,
@@ -92,27 +89,21 @@ struct Printer {
 
 impl Printer {
     /// Errors of the container go where errors go.
-    fn print(&mut self, line: &Line<'_>) -> std::io::Result<()> {
+    fn print(&self, line: &Line<'_>) -> Result<()> {
         if self.since.is_some_and(|since| line.time().is_some_and(|time| time < since)) {
             return Ok(());
         }
-        if line.stderr {
-            self.write(std::io::stderr().lock(), line)
-        } else {
-            self.write(std::io::stdout().lock(), line)
-        }
-    }
-
-    fn write(&self, mut out: impl Write, line: &Line<'_>) -> std::io::Result<()> {
+        let mut bytes = Vec::with_capacity(line.timestamp.len() + line.text.len() + 2);
         if self.timestamps {
-            write!(out, "{} ", line.timestamp)?;
+            bytes.extend_from_slice(line.timestamp.as_bytes());
+            bytes.push(b' ');
         }
-        out.write_all(line.text)?;
+        bytes.extend_from_slice(line.text);
         // A part of a long line goes on in the next; with times each is shown for itself.
         if line.ends || self.timestamps {
-            out.write_all(b"\n")?;
+            bytes.push(b'\n');
         }
-        out.flush()
+        if line.stderr { out::stderr(&bytes) } else { out::stdout(&bytes) }
     }
 }
 

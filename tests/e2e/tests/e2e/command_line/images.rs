@@ -198,7 +198,7 @@ fn images_are_filtered_and_shown_with_digests_and_age() {
     let listed = parsed(&node, &["images", "--json", "images.test/busybox:1"]);
     assert_eq!(listed.as_array().unwrap().len(), 1, "the one that is named");
     let (id, digest) = (listed[0]["id"].as_str().unwrap(), listed[0]["digests"][0].as_str().unwrap());
-    assert!(listed[0]["createdAt"].as_i64().is_some(), "{listed:#}");
+    assert!(listed[0]["createdAt"].as_str().is_some_and(|at| at.parse::<i64>().is_ok()), "{listed:#}");
     let whole = ok(&node, &["images", "--digests", "--no-trunc"]);
     assert!(whole.contains(id) && whole.contains(digest.split_once('@').unwrap().1), "{whole}");
     assert!(whole.contains("CREATED") && whole.contains(" ago"), "{whole}");
@@ -294,6 +294,9 @@ fn an_archive_is_imported_from_a_file_or_from_standard_input() {
     assert!(!broken.wait_with_output().unwrap().status.success(), "half of an archive is none");
     let (code, said) = fails(&node, &["image", "import", "/no/such.tar"]);
     assert!(code == 1 && said.contains("/no/such.tar"), "{said}");
+    let (code, said) = fails(&node, &["image", "import", "/etc/passwd"]);
+    assert!(code == 1 && said.starts_with("wharf: import /etc/passwd: "), "{said}");
+    assert!(!said.contains("spool") && !said.contains("import-"), "what is ours alone is not told: {said}");
     ok(&node, &["rmi", "--all", "-n", "other"]);
     node.finish();
 }

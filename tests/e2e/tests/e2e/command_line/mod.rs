@@ -1,7 +1,9 @@
 //! `wharf`'s own verbs, as people type them.
 
 mod images;
+mod output;
 mod pods;
+mod sockets;
 
 use std::{
     process::{Output, Stdio},

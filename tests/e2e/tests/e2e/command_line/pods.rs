@@ -117,6 +117,8 @@ fn pods_and_containers_are_listed_and_inspected() {
     assert!(ok(&node, &["pods"]).contains("listed"));
     let shown = parsed(&node, &["ps", "--json"]);
     assert_eq!(shown.as_array().unwrap().len(), 1);
+    // As JSON of protocol buffers has it: a number so large is rounded by many who read it.
+    assert!(shown[0]["createdAt"].as_str().unwrap().parse::<i64>().unwrap() > 1 << 60, "{shown:#}");
     assert_eq!((&shown[0]["id"], &shown[0]["state"]), (&json!(running), &json!("running")));
     let all = ok(&node, &["ps", "-a"]);
     assert!(all.contains("exited") && all.contains("running") && all.contains("listed"), "{all}");
@@ -138,6 +140,38 @@ fn pods_and_containers_are_listed_and_inspected() {
     let out = wharf(&node, &["inspect", "nothing", &running]);
     let found: Value = serde_json::from_slice(&out.stdout).unwrap();
     assert_eq!((out.status.code(), found.as_array().unwrap().len()), (Some(4), 1), "what is there is shown");
+    node.finish();
+}
+
+#[test]
+fn containers_and_pods_are_found_by_name_where_no_id_begins_so() {
+    let Some(node) = Node::start() else { return };
+    let [first, second, third] = ["first", "second", "third"].map(|name| node.pod(name));
+    let ended = node.run(&first, "web", "echo old");
+    node.exit_code(&ended);
+    let inspected = |flags: &[&str]| parsed(&node, &[&["inspect"][..], flags].concat());
+    assert_eq!(inspected(&["web"])["status"]["id"], json!(ended), "the only one at all");
+    assert_eq!(ok(&node, &["logs", "web"]), "old\n");
+    let running = node.run(&second, "web", "echo new; exec sleep 1000");
+    node.wait_log(&running, "new");
+    assert_eq!(inspected(&["web"])["status"]["id"], json!(running), "the only one that runs");
+    assert_eq!(inspected(&["--type", "container", "web"])["status"]["id"], json!(running));
+    assert_eq!(ok(&node, &["logs", "web"]), "new\n");
+    assert_eq!(ok(&node, &["exec", "web", "echo", "here"]), "here\n");
+    assert_eq!(inspected(&["second"])["status"]["id"], json!(second.id));
+    let (code, said) = fails(&node, &["inspect", "--type", "pod", "web"]);
+    assert!(code == 4 && said.contains("there is no pod"), "{said}");
+    // An id goes before a name, also one of another kind.
+    node.run(&third, &running[..8], "exec sleep 1000");
+    node.run(&first, &third.id[..8], "exec sleep 1000");
+    assert_eq!(inspected(&[&running[..8]])["status"]["id"], json!(running));
+    assert_eq!(inspected(&[&third.id[..8]])["status"]["id"], json!(third.id));
+    let another = node.run(&third, "web", "exec sleep 1000");
+    for verb in [&["inspect", "web"][..], &["logs", "web"], &["exec", "web", "true"]] {
+        let (code, said) = fails(&node, verb);
+        assert!(said.contains(&running) && said.contains(&another) && !said.contains(&ended), "{verb:?}: {said}");
+        assert_eq!(code, if verb[0] == "exec" { 125 } else { 1 }, "{said}");
+    }
     node.finish();
 }
 
