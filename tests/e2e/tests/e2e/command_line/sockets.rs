@@ -56,8 +56,8 @@ fn the_socket_is_named_before_the_verb_or_after_it_by_path_or_url() {
         (&["--socket", "/no/such", "pods", "--socket", &path], None),
         (&["--socket", &path, "images"], Some("/no/such")),
         (&["snapshots", "--socket", &url], Some("/no/such")),
-        (&["info"], Some(&path)),
-        (&["info"], Some(&url)),
+        (&["info"], Some(path.as_str())),
+        (&["info"], Some(url.as_str())),
     ] {
         let out = run(arguments, variable);
         assert!(out.status.success(), "{arguments:?}, {variable:?}: {}", said(&out));
@@ -84,7 +84,7 @@ fn a_daemon_that_does_not_answer_is_told_of_in_time() {
     let _listening = UnixListener::bind(&silent).unwrap();
     let silent = silent.display().to_string();
     for verb in [&["ps"][..], &["images"], &["pull", "x"], &["logs", "x"], &["exec", "x", "true"]] {
-        let out = run(&[&["--socket", &silent], verb].concat(), None);
+        let out = run(&[&["--socket", &silent][..], verb].concat(), None);
         let text = said(&out);
         assert_eq!(out.status.code(), Some(3), "{verb:?}: {text}");
         assert!(
