@@ -35,7 +35,7 @@ pub(crate) fn load(path: Option<&Path>) -> Result<Bundle> {
     check_version(spec.version()).step(step)?;
     let process =
         spec.process().clone().ok_or_else(|| Error::invalid("process property must not be empty")).step(step)?;
-    spec.set_process(Some(judged(process).step(step)?));
+    spec.set_process(Some(by_numbers(process)));
     let root = spec.root().as_ref().ok_or_else(|| Error::invalid("root must be specified")).step(step)?;
     let rootfs = path.join(root.path());
     let rootfs =
@@ -51,7 +51,7 @@ pub(crate) fn load_process(path: &Path) -> Result<Process> {
     let step = || format!("read {}", path.display());
     let bytes = fs::read(path).step(step)?;
     let process: Process = decode(&bytes, "").step_as(Kind::InvalidArgument, step)?;
-    judged(process).step(step)
+    Ok(by_numbers(process))
 }
 
 /// Reads JSON with a process at this pointer. One without a user is root's: the specification has the field as optional,
@@ -68,19 +68,12 @@ fn decode<T: DeserializeOwned>(bytes: &[u8], process: &str) -> serde_json::Resul
     }
 }
 
-/// A process whose user is told by numbers: on Linux the specification knows no names. It forbids two limits of one type.
-fn judged(mut process: Process) -> Result<Process> {
-    let mut limited = Vec::new();
-    for limit in process.rlimits().iter().flatten() {
-        if limited.contains(&limit.typ()) {
-            return Err(Error::invalid(format!("process.rlimits has {} twice", limit.typ())));
-        }
-        limited.push(limit.typ());
-    }
+/// A process whose user is told by numbers: on Linux the specification knows no names.
+fn by_numbers(mut process: Process) -> Process {
     let mut user = process.user().clone();
     user.set_username(None);
     process.set_user(user);
-    Ok(process)
+    process
 }
 
 /// Major version 1 is what the specification promises to stay.

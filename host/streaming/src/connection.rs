@@ -3,7 +3,7 @@
 use std::{
     io,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -52,6 +52,8 @@ pub(crate) struct Activity {
     last: Arc<AtomicU64>,
     /// The client has gone, or is to go.
     pub(crate) gone: CancellationToken,
+    /// It is to go because nothing has passed for so long.
+    idled: Arc<OnceLock<Duration>>,
 }
 
 /// Where the frames of a client are delivered.
@@ -78,7 +80,7 @@ pub(crate) trait Nudge: Send + Sync {
 impl Activity {
     /// Ends the connection when nothing has passed for so long.
     pub(crate) fn start(idle: Duration) -> Self {
-        let activity = Self { began: Instant::now(), last: Arc::default(), gone: CancellationToken::new() };
+        let activity = Self { began: Instant::now(), last: Arc::default(), gone: CancellationToken::new(), idled: Arc::default() };
         let watched = activity.clone();
         tokio::spawn(async move {
             loop {
@@ -91,11 +93,17 @@ impl Activity {
                 let last = Duration::from_millis(watched.last.load(Ordering::Relaxed));
                 if watched.began + last + idle <= Instant::now() {
                     tracing::info!(?idle, "nothing has passed: the stream is closed");
+                    let _ = watched.idled.set(idle);
                     watched.gone.cancel();
                 }
             }
         });
         activity
+    }
+
+    /// For how long nothing has passed, where that is why the client is to go: it is still there, and can be told.
+    pub(crate) fn idled(&self) -> Option<Duration> {
+        self.idled.get().copied()
     }
 
     /// Something has passed.

@@ -4,7 +4,7 @@ use std::{io, time::Duration};
 
 use bytes::Bytes;
 use tokio::task::JoinHandle;
-use wharf_error::Result;
+use wharf_error::{Error, Kind, Result};
 
 use crate::{
     AttachRequest, ExecRequest, Streams,
@@ -60,7 +60,12 @@ pub(crate) async fn serve(inner: &Inner, command: Command, transport: Transport,
     };
     match session {
         Ok((streams, writer, reader)) => {
-            let result = command.run(inner, streams).await;
+            let mut result = command.run(inner, streams).await;
+            let idled = activity.idled();
+            if let Some(idle) = idled {
+                let what = format!("nothing has passed for {idle:?}: the stream is closed");
+                result = Err(Error::new(Kind::DeadlineExceeded, what));
+            }
             if let Err(error) = &result {
                 tracing::debug!(%error, "a remote command failed");
             }
@@ -69,7 +74,7 @@ pub(crate) async fn serve(inner: &Inner, command: Command, transport: Transport,
                 said = said => if let Ok(Err(error)) = said {
                     tracing::debug!(%error, "a client did not hear of the end");
                 },
-                () = activity.gone.cancelled() => {}
+                () = activity.gone.cancelled(), if idled.is_none() => {}
             }
             farewell(writer, reader).await;
         }

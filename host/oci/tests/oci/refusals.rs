@@ -55,7 +55,7 @@ fn wrong_specifications_leave_nothing() {
         ("without setting console socket", with(&|spec| spec["process"]["terminal"] = json!(true))),
         ("systemd", with(&|spec| spec["linux"]["cgroupsPath"] = json!("system.slice:wharf:x"))),
         (
-            "process.rlimits has RLIMIT_NOFILE twice",
+            "rlimit RLIMIT_NOFILE: it is given twice",
             with(&|spec| {
                 let limit = json!({ "type": "RLIMIT_NOFILE", "hard": 60, "soft": 50 });
                 spec["process"]["rlimits"] = json!([limit, limit]);
