@@ -80,7 +80,7 @@ fn the_socket_is_named_before_the_verb_or_after_it_by_path_or_url() {
 #[test]
 fn a_daemon_that_does_not_answer_is_told_of_in_time() {
     let Some(node) = Node::empty() else { return };
-    let silent = node.daemon.scratch().join("silent.sock");
+    let silent = node.daemon.scratch().join("test/silent.sock");
     let _listening = UnixListener::bind(&silent).unwrap();
     let silent = silent.display().to_string();
     for verb in [&["ps"][..], &["images"], &["pull", "x"], &["logs", "x"], &["exec", "x", "true"]] {
