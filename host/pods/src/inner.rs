@@ -68,6 +68,8 @@ pub(crate) struct ContainerEntry {
     /// Its stop signal is sent or about to be: many programs take a second one for "at once". Not in the books, a new
     /// daemon may ask again.
     pub(crate) asked: AtomicBool,
+    /// Somebody has stopped it, by a signal or at once. Not in the books either.
+    pub(crate) stopped: AtomicBool,
     /// Held by one verb at a time; never by the watcher of its end.
     pub(crate) life: Turn,
 }
@@ -256,6 +258,7 @@ impl Inner {
             row: Mutex::new(container),
             book: tokio::sync::Mutex::default(),
             asked: AtomicBool::default(),
+            stopped: AtomicBool::default(),
             life: Turn::default(),
         });
         self.containers.write().unwrap_or_else(PoisonError::into_inner).insert(id, entry.clone());

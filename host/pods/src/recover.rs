@@ -215,28 +215,47 @@ impl Inner {
     }
 
     /// Asks a shim that is silent after a container that ran by the books, until there is an answer or the container is
-    /// ended otherwise. In between others may stop it.
+    /// ended otherwise.
     fn ask_later(self: &Arc<Self>, entry: Arc<ContainerEntry>, shim: Shim) {
         let (inner, span) = (self.clone(), tracing::info_span!("recover later", container = %entry.row().id));
         tokio::spawn(
             async move {
                 while entry.is_running() {
-                    let life = entry.life.take().await;
-                    match inner.ask_after(&entry, &entry.row(), &shim).await {
-                        Err(error) if error.kind() == wharf_error::Kind::DeadlineExceeded => {
-                            tracing::debug!(%error, "the pod's supervisor still does not answer");
-                        }
-                        Err(error) => {
-                            return tracing::error!(%error, "recover a container; its removal can still be asked for");
-                        }
-                        Ok(()) => return,
+                    if inner.is_answered(&entry, &shim).await {
+                        return;
                     }
-                    drop(life);
                     tokio::time::sleep(AGAIN).await;
                 }
             }
             .instrument(span),
         );
+    }
+
+    /// Whether the shim has said how the container is, and the books have it. The container's `life` is taken only where
+    /// its start is undone: who stops or removes it holds that, and waits for the end to be booked.
+    async fn is_answered(self: &Arc<Self>, entry: &Arc<ContainerEntry>, shim: &Shim) -> bool {
+        match shim.ping().await {
+            Ok(()) => {}
+            Err(error) if error.kind() == wharf_error::Kind::DeadlineExceeded => {
+                tracing::debug!(%error, "the pod's supervisor still does not answer");
+                return false;
+            }
+            // A connection may break without its end; where there is none to be had, the end is unseen.
+            Err(_) if shim.reconnect().await.is_ok() => return false,
+            Err(_) => {}
+        }
+        let row = entry.row();
+        let _life = match row.stage {
+            container::Stage::Starting => Some(entry.life.take().await),
+            _ => None,
+        };
+        match self.ask_after(entry, &entry.row(), shim).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(%error, "recover a container; it is asked after again");
+                false
+            }
+        }
     }
 
     async fn recover_container(self: &Arc<Self>, entry: &Arc<ContainerEntry>, shim: Option<&Shim>) -> Result<()> {

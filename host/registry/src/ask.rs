@@ -5,7 +5,7 @@ use wharf_error::{Error, Kind, Result, ResultExt as _};
 use crate::{
     Auth, Client, Reference,
     auth::Credentials,
-    fallback::Failure,
+    fallback::{Doubt, Failure},
     hosts::Endpoint,
     transport::{Call, Transport, refusal},
 };
@@ -88,7 +88,8 @@ impl Client {
             authorizer.forget(endpoint, repository, &credentials);
             let header = authorizer.answer(&transport, endpoint, repository, &credentials, response.headers()).await;
             // What the token server does not speak says nothing of this host.
-            let header = header.map_err(|failure| Failure { refused: false, no_tls: false, ..failure });
+            let header =
+                header.map_err(|failure| Failure { refused: false, no_tls: false, range: Doubt::No, ..failure });
             authorization = Some(header.map_err(|failure| told(failure, lost.as_ref()))?);
             answers += 1;
         }

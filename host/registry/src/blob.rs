@@ -12,7 +12,7 @@ use crate::{
     ask::Ask,
     client::range,
     digest::check_algorithm,
-    fallback::{self, Failure, Patience},
+    fallback::{self, Doubt, Failure, Patience},
     hosts::Endpoint,
     transport::{Transport, next_chunk},
 };
@@ -200,8 +200,12 @@ impl Download {
     async fn request(&self, endpoint: &Endpoint) -> Result<(Response, Transport), Failure> {
         let headers = range(&(self.offset..self.end), self.descriptor.size())?;
         let ranged = !headers.is_empty();
+        // Later on, a refusal that may have any cause is not worth all that comes before.
+        let at_the_beginning = self.offset == 0;
         match self.get(endpoint, headers).await {
-            Err(failure) if ranged && failure.range => {
+            Err(failure)
+                if ranged && (failure.range == Doubt::Yes || (failure.range == Doubt::Perhaps && at_the_beginning)) =>
+            {
                 tracing::debug!(host = endpoint.name(), error = %failure.error, "it is asked for the whole blob");
                 self.get(endpoint, HeaderMap::new()).await
             }
@@ -218,7 +222,7 @@ impl Download {
             let range = response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
             if !range.starts_with(&format!("bytes {}-", self.offset)) {
                 let other = wrong(format!("answers with another range than the one asked for ({range:?})"));
-                return Err(Failure { range: true, ..other });
+                return Err(Failure { range: Doubt::Yes, ..other });
             }
             let total = range.split_once('/').map(|(_, total)| total).unwrap_or_default();
             if total.parse::<u64>().is_ok_and(|total| total != size) {

@@ -85,8 +85,17 @@ pub(crate) struct Failure {
     pub refused: bool,
     /// Whether it was asked by TLS and does not speak that.
     pub no_tls: bool,
-    /// Whether it may be the range that it does not know what to do with, where one was asked for.
-    pub range: bool,
+    /// Whether it is the range that it does not know what to do with, where one was asked for.
+    pub range: Doubt,
+}
+
+/// Whether something is the cause.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Doubt {
+    No,
+    /// It may be.
+    Perhaps,
+    Yes,
 }
 
 // === impl Failure ===
@@ -100,7 +109,7 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { error, again: None, refused: false, no_tls: false, range: false }
+        Self { error, again: None, refused: false, no_tls: false, range: Doubt::No }
     }
 }
 

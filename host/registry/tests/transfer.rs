@@ -107,7 +107,7 @@ async fn a_host_without_ranges_sends_all_again_and_nothing_is_seen_twice() {
 #[tokio::test]
 async fn a_host_that_refuses_ranges_or_gives_another_is_asked_for_the_whole_blob() {
     let (bytes, layer) = blob(200_000);
-    for refusal in [400, 403, 405, 416, 501, 206] {
+    for refusal in [405, 416, 501, 206] {
         let (sent, asked) = (bytes.clone(), AtomicUsize::new(0));
         let fake = Fake::start(move |seen| match seen.header("range") {
             None if asked.fetch_add(1, Ordering::SeqCst) == 0 => Reply::ok(sent.clone()).broken_after(90_000),
@@ -133,9 +133,11 @@ async fn what_refuses_ranges_for_another_reason_is_told_with_it() {
     let fake = Fake::start(move |_| Reply::status(403)).await;
     let dir = tempfile::tempdir().unwrap();
     let image = reference(&fake.address, "a/b:1");
-    let error = client(dir.path()).blob_part(&image, &layer, None, 50_000..100_000).await.err().unwrap();
-    assert_eq!(error.kind(), Kind::PermissionDenied, "{error}");
-    assert_eq!(fake.seen().len(), 2, "it is asked twice");
+    for (part, asked) in [(0..100_000, 2), (50_000..100_000, 3)] {
+        let error = client(dir.path()).blob_part(&image, &layer, None, part).await.err().unwrap();
+        assert_eq!(error.kind(), Kind::PermissionDenied, "{error}");
+        assert_eq!(fake.seen().len(), asked, "it is asked twice at the beginning alone");
+    }
 }
 
 #[tokio::test]

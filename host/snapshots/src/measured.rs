@@ -4,6 +4,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use tokio::sync::Semaphore;
 use wharf_plugins::Usage;
 
 use crate::Snapshots;
@@ -14,6 +15,9 @@ const GOOD_FOR: Duration = Duration::from_secs(10);
 const STALE: Duration = Duration::from_secs(30);
 /// How long one is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// So many are measured at once: each takes a thread, and one of the plugin's turns, for as long as its files take.
+const AT_ONCE: usize = 2;
 
 /// What a snapshot took at some moment.
 #[derive(Clone, Copy, Debug)]
@@ -26,12 +30,16 @@ pub struct Measured {
 }
 
 /// The last measurement of each snapshot that somebody asks after.
-#[derive(Default)]
-pub(crate) struct Measurements(Mutex<HashMap<(String, String), Arc<Slot>>>);
+pub(crate) struct Measurements {
+    slots: Mutex<HashMap<(String, String), Arc<Slot>>>,
+    turns: Arc<Semaphore>,
+}
 
 #[derive(Default)]
 struct Slot {
     last: Mutex<Option<Measured>>,
+    /// When the last measurement failed.
+    failed: Mutex<Option<Instant>>,
     /// Held while it is measured.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
@@ -49,7 +57,7 @@ impl Snapshots {
         let slot = self.measurements().slot(namespace, key);
         let last = slot.last();
         let age = last.map(|last| last.taken.elapsed());
-        if age.is_some_and(|age| age < GOOD_FOR) {
+        if age.is_some_and(|age| age < GOOD_FOR) || slot.has_failed_lately() {
             return last;
         }
         if let Ok(turn) = slot.turn.clone().try_lock_owned() {
@@ -57,10 +65,13 @@ impl Snapshots {
             let (namespace, key) = (namespace.to_owned(), key.to_owned());
             tokio::spawn(async move {
                 let _turn = turn;
+                let turns = snapshots.measurements().turns.clone();
+                let Ok(_one_of_few) = turns.acquire_owned().await else { return };
                 match snapshots.usage(&namespace, &key).await {
                     Ok(usage) => slot.set(usage),
                     Err(error) => {
                         tracing::debug!(snapshot = key, %error, "measure a snapshot");
+                        slot.set_failed();
                         if error.is_not_found() {
                             snapshots.measurements().forget(&namespace, &key);
                         }
@@ -79,6 +90,12 @@ impl Snapshots {
 
 // === impl Measurements ===
 
+impl Default for Measurements {
+    fn default() -> Self {
+        Self { slots: Mutex::default(), turns: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+}
+
 impl Measurements {
     /// The snapshot is gone, or another has taken its name.
     pub(crate) fn forget(&self, namespace: &str, key: &str) {
@@ -90,7 +107,7 @@ impl Measurements {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String), Arc<Slot>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -99,6 +116,15 @@ impl Measurements {
 impl Slot {
     fn last(&self) -> Option<Measured> {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_failed_lately(&self) -> bool {
+        let failed = *self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.is_some_and(|at| at.elapsed() < GOOD_FOR)
+    }
+
+    fn set_failed(&self) {
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     fn set(&self, usage: Usage) {

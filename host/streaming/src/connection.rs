@@ -80,7 +80,8 @@ pub(crate) trait Nudge: Send + Sync {
 impl Activity {
     /// Ends the connection when nothing has passed for so long.
     pub(crate) fn start(idle: Duration) -> Self {
-        let activity = Self { began: Instant::now(), last: Arc::default(), gone: CancellationToken::new(), idled: Arc::default() };
+        let activity =
+            Self { began: Instant::now(), last: Arc::default(), gone: CancellationToken::new(), idled: Arc::default() };
         let watched = activity.clone();
         tokio::spawn(async move {
             loop {

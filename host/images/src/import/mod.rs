@@ -34,7 +34,8 @@ struct Found {
     archive: Archive,
 }
 
-/// Imports all images of an archive, which errors do not name: its user knows it by another name, or none. When the caller goes away the work ends, on a task of its own that clears up.
+/// Imports all images of an archive, which errors do not name: its user knows it by another name, or none. When the caller
+/// goes away the work ends, on a task of its own that clears up.
 pub(crate) async fn run(core: &Arc<Core>, namespace: &str, path: &Path, name: Option<&str>) -> Result<Vec<Image>> {
     let name = name.map(str::parse::<Reference>).transpose()?;
     if name.as_ref().is_some_and(|name| name.digest().is_some()) {

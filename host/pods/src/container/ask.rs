@@ -2,7 +2,7 @@
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use wharf_error::Result;
@@ -49,7 +49,12 @@ impl Inner {
         }
         let mut asking = Asking { asked: &entry.asked, sent: false };
         let program = Program::of(&entry.row(), signal);
-        while program.is_younger_than(STARTS) && !program.is_first().await && !program.hears().await {
+        let begun = Instant::now();
+        while begun.elapsed() < STARTS
+            && program.is_younger_than(STARTS)
+            && !program.is_first().await
+            && !program.hears().await
+        {
             if tokio::time::timeout(LOOK, entry.ended()).await.is_ok() {
                 return Ok(());
             }
@@ -80,7 +85,9 @@ impl Program {
     }
 
     fn is_younger_than(&self, age: Duration) -> bool {
-        time::now().saturating_sub(self.started_at) < age.as_nanos().try_into().unwrap_or(i64::MAX)
+        // A clock that was set back makes nothing young.
+        let since = time::now().saturating_sub(self.started_at);
+        u64::try_from(since).is_ok_and(|since| Duration::from_nanos(since) < age)
     }
 
     /// Whether the signal is handled, or kept until it is. One that has ended is not to be asked again.

@@ -130,10 +130,11 @@ impl Inner {
     }
 }
 
-/// Whether a start may be the retry of the one that was followed by this end: nobody has stopped it, and it is not long ago.
+/// Whether a start may be the retry of the one that was followed by this end: this daemon has not stopped it, and it is
+/// not long ago.
 fn is_news(entry: &ContainerEntry, container: &Container) -> bool {
     let age = time::now().saturating_sub(container.finished_at);
-    !entry.asked.load(Ordering::Acquire) && u64::try_from(age).is_ok_and(|age| Duration::from_nanos(age) < RETRY)
+    !entry.stopped.load(Ordering::Acquire) && u64::try_from(age).is_ok_and(|age| Duration::from_nanos(age) < RETRY)
 }
 
 fn refused(container: &Container, why: &str) -> Error {

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use wharf_crash_points::point;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
@@ -52,6 +52,7 @@ impl Inner {
         if !matches!(container.stage, Stage::Running | Stage::Starting) {
             return Ok(());
         }
+        entry.stopped.store(true, Ordering::Release);
         let what = || format!("stop container {}", container.id);
         if !timeout.is_zero() {
             let asked = tokio::time::timeout(timeout, self.ask(entry, container.stop_signal.unwrap_or(SIGTERM)));

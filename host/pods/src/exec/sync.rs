@@ -51,7 +51,7 @@ pub struct ExecOutput {
 impl Pods {
     /// Runs a command in a running container with the container's own user, environment and limits.
     ///
-    /// The command is killed at the timeout with what it started, and its process is gone when this answers. Dropping
+    /// The command is killed at the timeout with its process group, and its process is gone when this answers. Dropping
     /// the returned future, as happens when the caller goes away, kills it just so.
     ///
     /// # Errors

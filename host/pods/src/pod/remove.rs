@@ -1,4 +1,8 @@
-use std::{fs, io, path::PathBuf, time::Duration};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use wharf_crash_points::point;
 use wharf_error::{Result, ResultExt as _};
@@ -51,9 +55,8 @@ impl Inner {
     pub(crate) async fn forget_pod_and_folder(&self, pod: &Pod) -> Result<()> {
         let (dir, netns) = (self.pod_dir(&pod.id), pod.netns().map(PathBuf::from));
         blocking("remove the pod's folder", move || {
-            // What the supervisor pinned it has unpinned; somebody may have unmounted it meanwhile, or put a file there.
             if let Some(left) = netns.filter(|path| path.exists()) {
-                fs::remove_file(&left).step(|| format!("remove {}", left.display()))?;
+                unpin(&left);
             }
             match fs::remove_dir_all(&dir) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -65,5 +68,15 @@ impl Inner {
         .await?;
         point!("pods.remove.folder");
         self.forget_pod(pod).await
+    }
+}
+
+/// What the supervisor pinned it has unpinned, unless its folder was taken away, or somebody has put a file there since. No
+/// pod stays for that.
+fn unpin(netns: &Path) {
+    // Not mounted, most often.
+    let _ = rustix::mount::unmount(netns, rustix::mount::UnmountFlags::DETACH);
+    if let Err(error) = fs::remove_file(netns) {
+        tracing::warn!(path = %netns.display(), %error, "remove the place of a pod's network namespace");
     }
 }

@@ -5,14 +5,18 @@ use reqwest::Response;
 use wharf_error::{Error, Kind};
 
 use super::{Transport, body::explain};
-use crate::fallback::Failure;
+use crate::fallback::{Doubt, Failure};
 
 /// Why a host refused, in its own words, and whether it is worth asking again: after 408, 429 and what is the
 /// server's own trouble, when it says by `Retry-After` or soon.
 pub(crate) async fn refusal(transport: &Transport, response: Response, kind: Kind) -> Failure {
     let passing = matches!(response.status().as_u16(), 408 | 429 | 500 | 502 | 503 | 504);
     let wait = retry_after(response.headers(), SystemTime::now());
-    let range = matches!(response.status().as_u16(), 400 | 403 | 405 | 416 | 501);
+    let range = match response.status().as_u16() {
+        405 | 416 | 501 => Doubt::Yes,
+        400 | 403 => Doubt::Perhaps,
+        _ => Doubt::No,
+    };
     let error = Error::new(kind, explain(transport, response).await);
     Failure { again: passing.then(|| wait.unwrap_or_default()), range, ..error.into() }
 }

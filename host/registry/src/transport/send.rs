@@ -10,7 +10,10 @@ use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_steps::step;
 
 use super::broken::Broken;
-use crate::{fallback::Failure, hosts::Origin};
+use crate::{
+    fallback::{Doubt, Failure},
+    hosts::Origin,
+};
 
 const MAX_REDIRECTS: usize = 10;
 
@@ -88,7 +91,7 @@ impl Transport {
                     let error = connection_error(&error, if at_home { None } else { Some(&host) });
                     let again = broken.passing.then_some(Duration::ZERO);
                     let no_tls = broken.no_tls && at_home && url.scheme() == "https";
-                    return Err(Failure { error, again, refused: broken.refused, no_tls, range: false });
+                    return Err(Failure { error, again, refused: broken.refused, no_tls, range: Doubt::No });
                 }
                 Err(_) => {
                     let text = format!("{host} gave no answer within {:?}", self.progress);

@@ -201,13 +201,13 @@ impl Executed {
         }
     }
 
-    /// Sends it a signal; `all`: to what it started, too. Blocks.
+    /// Sends it a signal; `all`: to its process group, where that is ours to reach. Blocks.
     pub fn kill(&self, signal: i32, all: bool) -> Result<()> {
         match self {
             Self::Native(process) if all => process.kill_all(signal),
             Self::Native(process) => process.kill(signal),
             Self::Oci(process) => process.kill(signal, all),
-            Self::Other(process) => process.kill(signal, all),
+            Self::Other(process) => process.kill(signal),
         }
     }
 

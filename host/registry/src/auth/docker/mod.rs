@@ -11,7 +11,7 @@ use std::{
 };
 
 use tokio::sync::Mutex;
-use wharf_error::{Result, ResultExt as _};
+use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use self::file::{ConfigFile, Source};
 use crate::Auth;
@@ -37,8 +37,8 @@ pub(crate) fn fuzz(bytes: &[u8], host: &str, repository: &str) {
     }
 }
 
-/// What a helper has said. Held while it is asked, so that it is asked once.
-type Answer = Arc<Mutex<Option<(Instant, Option<Auth>)>>>;
+/// What a helper has said, or how it failed. Held while it is asked, so that it is asked once.
+type Answer = Arc<Mutex<Option<(Instant, Result<Option<Auth>, (Kind, String)>)>>>;
 
 // === impl DockerConfig ===
 
@@ -98,10 +98,12 @@ impl DockerConfig {
         };
         let mut answer = answer.lock().await;
         if let Some((_, known)) = answer.as_ref().filter(|(at, _)| at.elapsed() < GOOD_FOR) {
-            return Ok(known.clone());
+            return known.clone().map_err(|(kind, text)| Error::new(kind, text));
         }
-        let found = helper::get(name, server).await.step(|| self.path.display().to_string())?;
-        *answer = Some((Instant::now(), found.clone()));
-        Ok(found)
+        let found = helper::get(name, server).await.step(|| self.path.display().to_string());
+        // One that hangs is not waited for again with each request of a pull.
+        let known = found.as_ref().map(Clone::clone).map_err(|error| (error.kind(), error.to_string()));
+        *answer = Some((Instant::now(), known));
+        found
     }
 }

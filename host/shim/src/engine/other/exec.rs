@@ -31,13 +31,12 @@ pub struct Executed {
 // === impl Executed ===
 
 impl Executed {
-    /// `all`: what it started, too, where the shim knows how.
-    pub fn kill(&self, signal: i32, all: bool) -> Result<()> {
+    /// Never with `all`: there are shims to which that is every process of the container, whatever the exec (Kata's).
+    pub fn kill(&self, signal: i32) -> Result<()> {
         let request = KillRequest {
             id: self.id.clone(),
             exec_id: self.exec_id.clone(),
             signal: signal.unsigned_abs(),
-            all,
             ..KillRequest::default()
         };
         self.server.ask::<_, Empty>("Kill", &request).map(drop)
