@@ -175,7 +175,8 @@ mod tests {
             target.args,
             "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web-0;K8S_POD_INFRA_CONTAINER_ID=abc;K8S_POD_UID=u-1"
         );
-        assert!(target.capabilities.is_empty());
+        let told: Vec<_> = target.capabilities.keys().map(String::as_str).collect();
+        assert_eq!(told, ["cgroupPath", "io.kubernetes.cri.pod-annotations"], "also where there is nothing to tell");
     }
 
     #[test]
