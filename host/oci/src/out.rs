@@ -1,12 +1,8 @@
-//! Standard output and standard error, where `println!` and `eprintln!` would end the command with a panic when nobody
-//! reads or no space is left.
+//! What verbs print, and how that may end them.
 
-use std::{
-    fmt,
-    io::{self, Write as _},
-};
-
-use wharf_error::{Error, ResultExt as _};
+use wharf_error::{Error, Kind};
+use wharf_print::Unwritten;
+pub(crate) use wharf_print::{errln, outln};
 
 /// Why a verb that prints ended early.
 #[derive(Debug)]
@@ -16,36 +12,19 @@ pub(crate) enum Stop {
     Failed(Error),
 }
 
-/// Prints a line on standard output.
-macro_rules! outln {
-    ($($arg:tt)*) => { $crate::out::line(::core::format_args!($($arg)*)) };
-}
-
-/// Prints a line on standard error, if that can be.
-macro_rules! errln {
-    ($($arg:tt)*) => { $crate::out::complain(::core::format_args!($($arg)*)) };
-}
-
-pub(crate) use {errln, outln};
-
-/// What `outln!` does.
-pub(crate) fn line(text: fmt::Arguments<'_>) -> Result<(), Stop> {
-    let mut out = io::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Stop::Closed),
-        other => Ok(other.step(|| "write to standard output".into())?),
-    }
-}
-
-/// What `errln!` does: where it cannot be said, there is nobody to tell.
-pub(crate) fn complain(text: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr(), "{text}");
-}
-
 // === impl Stop ===
 
 impl From<Error> for Stop {
     fn from(error: Error) -> Self {
         Self::Failed(error)
+    }
+}
+
+impl From<Unwritten> for Stop {
+    fn from(error: Unwritten) -> Self {
+        match error.is_closed() {
+            true => Self::Closed,
+            false => Self::Failed(Error::new(Kind::Unknown, error.to_string())),
+        }
     }
 }
