@@ -17,6 +17,7 @@ mod bandwidth;
 mod conf;
 mod config;
 mod networks;
+mod pinned;
 mod plugin;
 mod request;
 mod result;
@@ -28,6 +29,7 @@ pub use self::{
     bandwidth::Bandwidth,
     config::{Family, Mode, NetworkConfig},
     networks::Networks,
+    pinned::is_pinned,
     request::{Dns, NetworkRequest, PodName, PortMapping, Protocol},
     status::NetworkStatus,
 };

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use serde_json::json;
 use wharf_api::cri::{
@@ -13,9 +13,6 @@ use crate::info;
 
 /// How long a pod's supervisor is asked for its process.
 const ASK: Duration = Duration::from_secs(2);
-
-/// The file system of namespaces.
-const NSFS_MAGIC: i64 = 0x6e73_6673;
 
 pub(super) async fn pod_sandbox_status(
     runtime: &Runtime,
@@ -59,11 +56,6 @@ fn addresses(runtime: &Runtime, pod: &Pod) -> PodSandboxNetworkStatus {
     }
 }
 
-/// Whether the pod's namespace is still pinned there; somebody may have taken it away.
-fn is_namespace(path: &str) -> bool {
-    rustix::fs::statfs(path).is_ok_and(|at| at.f_type == NSFS_MAGIC)
-}
-
 /// `pid` and `runtimeSpec` as `nsenter` and others want them who know a pod by the process of a pause container.
 async fn verbose(runtime: &Runtime, pod: &Pod) -> Result<BTreeMap<String, String>> {
     let config = info::message(&convert::pod_config(pod)?)?;
@@ -76,6 +68,10 @@ async fn verbose(runtime: &Runtime, pod: &Pod) -> Result<BTreeMap<String, String
         Ok(Ok(PodProcess::Running(pid))) => pid,
         Ok(Ok(PodProcess::Making | PodProcess::Ended) | Err(_)) | Err(_) => 0,
     };
+    let closed = match pod.netns() {
+        Some(path) => !wharf_network::is_pinned(Path::new(path)).await?,
+        None => false,
+    };
     let attachments = runtime.pods.networks().attachments(&pod.id);
     let namespaces: Vec<_> = pod.netns().iter().map(|path| json!({ "type": "network", "path": path })).collect();
     Ok(info::info(&json!({
@@ -83,7 +79,7 @@ async fn verbose(runtime: &Runtime, pod: &Pod) -> Result<BTreeMap<String, String
         "shimPid": pod.pid.unwrap_or_default(),
         "runtimeSpec": { "linux": { "namespaces": namespaces } },
         "netNamespace": pod.netns(),
-        "netNamespaceClosed": pod.netns().is_some_and(|path| !is_namespace(path)),
+        "netNamespaceClosed": closed,
         "networks": attachments,
         "cniResult": cni_result(&attachments),
         "runtimeHandler": handler,

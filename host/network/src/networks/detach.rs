@@ -8,9 +8,7 @@ use wharf_error::{Result, ResultExt as _};
 use wharf_steps::step;
 
 use super::{Inner, Networks};
-
-/// The file system of namespaces.
-const NSFS_MAGIC: u64 = 0x6e73_6673;
+use crate::pinned::is_pinned;
 
 impl Networks {
     /// Detaches a pod from all that it is attached to or may be, the last network first.
@@ -72,11 +70,5 @@ impl Inner {
 
 /// The path where it is a namespace still; else the empty one, by which plugins know that there is none to clean up.
 async fn there(netns: &Path) -> Result<PathBuf> {
-    let path = netns.to_owned();
-    let found = tokio::task::spawn_blocking(move || {
-        let there =
-            rustix::fs::statfs(&path).is_ok_and(|found| u64::try_from(found.f_type).is_ok_and(|f| f == NSFS_MAGIC));
-        if there { path } else { PathBuf::new() }
-    });
-    found.await.step(|| format!("look for the network namespace {}", netns.display()))
+    Ok(if is_pinned(netns).await? { netns.to_owned() } else { PathBuf::new() })
 }
