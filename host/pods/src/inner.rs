@@ -1,26 +1,25 @@
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, atomic::AtomicBool},
+    sync::{Arc, PoisonError, RwLock},
 };
 
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::OnceCell;
 use wharf_cgroups::Hierarchies;
-use wharf_error::{Error, Kind, Result};
+use wharf_error::{Error, Result};
 use wharf_images::Images;
 use wharf_network::Networks;
 use wharf_shim_api::Features;
 use wharf_snapshots::Snapshots;
-use wharf_steps::{Turn, step};
 use wharf_store::Store;
 
 use crate::{
     PodsConfig,
     container::{self, Container},
+    entry::{ContainerEntry, PodEntry},
     events::Hub,
     operations::Operations,
     pod::{self, Pod},
-    shim::Shim,
     stats::Cores,
     store::{ContainerTable, PodTable},
 };
@@ -45,33 +44,6 @@ pub(crate) struct Inner {
     pub(crate) cores: Cores,
     pods: RwLock<BTreeMap<String, Arc<PodEntry>>>,
     containers: RwLock<BTreeMap<String, Arc<ContainerEntry>>>,
-}
-
-/// A pod's row, its shim, and the lock under which its life moves on.
-pub(crate) struct PodEntry {
-    row: Mutex<Pod>,
-    shim: Mutex<Option<Shim>>,
-    /// False while a new daemon looks for the shim of a pod that it found in the books.
-    looked: watch::Sender<bool>,
-    /// False until a new daemon has undone or gone on with what the last one left of the pod and its containers.
-    recovered: watch::Sender<bool>,
-    /// Held by one verb at a time.
-    pub(crate) life: Turn,
-}
-
-/// A container's row, the news of its end, and the lock under which its life moves on.
-pub(crate) struct ContainerEntry {
-    row: Mutex<Container>,
-    /// Writers of the row, one at a time: a verb and the watcher of its end may meet.
-    book: tokio::sync::Mutex<()>,
-    ended: watch::Sender<bool>,
-    /// Its stop signal is sent or about to be: many programs take a second one for "at once". Not in the books, a new
-    /// daemon may ask again.
-    pub(crate) asked: AtomicBool,
-    /// Somebody has stopped it, by a signal or at once. Not in the books either.
-    pub(crate) stopped: AtomicBool,
-    /// Held by one verb at a time; never by the watcher of its end.
-    pub(crate) life: Turn,
 }
 
 // === impl Pods ===
@@ -214,13 +186,7 @@ impl Inner {
     /// gone on with; calls that need it wait until [`PodEntry::looked`] or [`PodEntry::recovered`].
     pub(crate) fn list_pod(&self, pod: Pod, looked: bool) -> Arc<PodEntry> {
         let id = pod.id.clone();
-        let entry = Arc::new(PodEntry {
-            row: Mutex::new(pod),
-            shim: Mutex::default(),
-            looked: watch::Sender::new(looked),
-            recovered: watch::Sender::new(looked),
-            life: Turn::default(),
-        });
+        let entry = Arc::new(PodEntry::new(pod, looked));
         self.pods.write().unwrap_or_else(PoisonError::into_inner).insert(id, entry.clone());
         entry
     }
@@ -253,14 +219,7 @@ impl Inner {
 
     pub(crate) fn list_container(&self, container: Container) -> Arc<ContainerEntry> {
         let id = container.id.clone();
-        let entry = Arc::new(ContainerEntry {
-            ended: watch::Sender::new(container.stage == container::Stage::Exited),
-            row: Mutex::new(container),
-            book: tokio::sync::Mutex::default(),
-            asked: AtomicBool::default(),
-            stopped: AtomicBool::default(),
-            life: Turn::default(),
-        });
+        let entry = Arc::new(ContainerEntry::new(container));
         self.containers.write().unwrap_or_else(PoisonError::into_inner).insert(id, entry.clone());
         entry
     }
@@ -300,87 +259,6 @@ impl Inner {
     async fn put_container(&self, row: Container) -> Result<()> {
         let key = self.row_key(&row.id);
         self.store.crash(move |w| w.put::<ContainerTable>(&key, &row)).await
-    }
-}
-
-// === impl PodEntry ===
-
-impl PodEntry {
-    pub(crate) fn row(&self) -> Pod {
-        self.lock().clone()
-    }
-
-    /// The shim's client; waits while a new daemon still looks for it.
-    ///
-    /// # Errors
-    ///
-    /// `FailedPrecondition` where the pod has none: it was stopped, or its shim is gone.
-    pub(crate) async fn shim(&self) -> Result<Shim> {
-        // The sender lives in `self`, so the channel cannot close; the steps of the search have deadlines of their own.
-        let (id, mut looked) = (self.lock().id.clone(), self.looked.subscribe());
-        let _ =
-            step(move || format!("pod sandbox {id}: look for its supervisor"), looked.wait_for(|looked| *looked)).await;
-        self.found_shim().ok_or_else(|| {
-            Error::new(Kind::FailedPrecondition, format!("pod sandbox {} is not ready", self.lock().id))
-                .hint("it was stopped or its supervisor is gone; remove it and run a new one")
-        })
-    }
-
-    /// The shim's client, if it is known now.
-    pub(crate) fn found_shim(&self) -> Option<Shim> {
-        self.shim.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// The search for the shim has come to its end.
-    pub(crate) fn looked(&self) {
-        self.looked.send_replace(true);
-    }
-
-    /// Waits until what the last daemon left of the pod and its containers is as a row says. Not under the pod's `life`,
-    /// which the recovery holds.
-    pub(crate) async fn recovered(&self) {
-        // The sender lives in `self`, so the channel cannot close; the recovery has deadlines of its own.
-        let (id, mut recovered) = (self.lock().id.clone(), self.recovered.subscribe());
-        let name = move || format!("pod sandbox {id}: take it over from the last daemon");
-        let _ = step(name, recovered.wait_for(|recovered| *recovered)).await;
-    }
-
-    /// The recovery has come to its end.
-    pub(crate) fn set_recovered(&self) {
-        self.looked.send_replace(true);
-        self.recovered.send_replace(true);
-    }
-
-    pub(crate) fn set_shim(&self, shim: Option<Shim>) {
-        *self.shim.lock().unwrap_or_else(PoisonError::into_inner) = shim;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Pod> {
-        self.row.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-// === impl ContainerEntry ===
-
-impl ContainerEntry {
-    pub(crate) fn row(&self) -> Container {
-        self.lock().clone()
-    }
-
-    /// Whether it runs, or is about to, by the books.
-    pub(crate) fn is_running(&self) -> bool {
-        matches!(self.lock().stage, container::Stage::Starting | container::Stage::Running)
-    }
-
-    /// Waits until the container's end is in the books.
-    pub(crate) async fn ended(&self) {
-        let mut ended = self.ended.subscribe();
-        // The sender lives in `self`, so the channel cannot close while this waits.
-        let _ = ended.wait_for(|ended| *ended).await;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Container> {
-        self.row.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

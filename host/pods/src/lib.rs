@@ -13,6 +13,7 @@
 
 mod config;
 mod container;
+mod entry;
 mod events;
 mod exec;
 mod features;
@@ -25,6 +26,7 @@ mod pod;
 mod recover;
 mod request_id;
 mod shim;
+mod silent;
 mod stats;
 mod store;
 mod streams;

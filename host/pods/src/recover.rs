@@ -15,7 +15,8 @@ use wharf_store::Store;
 use crate::{
     Container, Pod, Pods, PodsConfig,
     container::{self, UNSEEN},
-    inner::{ContainerEntry, Inner, PodEntry},
+    entry::{ContainerEntry, PodEntry},
+    inner::Inner,
     pod,
     shim::{Shim, TaskState},
     store::{ContainerTable, PodTable},
@@ -24,9 +25,6 @@ use crate::{
 
 /// How long [`Pods::open`] waits for the shims before it answers from the books.
 const PATIENCE: Duration = Duration::from_millis(800);
-
-/// A pause between two questions to a shim that does not answer.
-const AGAIN: Duration = Duration::from_secs(1);
 
 /// What a new daemon finds of a pod's shim.
 #[derive(Clone, Copy)]
@@ -214,50 +212,6 @@ impl Inner {
         }
     }
 
-    /// Asks a shim that is silent after a container that ran by the books, until there is an answer or the container is
-    /// ended otherwise.
-    fn ask_later(self: &Arc<Self>, entry: Arc<ContainerEntry>, shim: Shim) {
-        let (inner, span) = (self.clone(), tracing::info_span!("recover later", container = %entry.row().id));
-        tokio::spawn(
-            async move {
-                while entry.is_running() {
-                    if inner.is_answered(&entry, &shim).await {
-                        return;
-                    }
-                    tokio::time::sleep(AGAIN).await;
-                }
-            }
-            .instrument(span),
-        );
-    }
-
-    /// Whether the shim has said how the container is, and the books have it. The container's `life` is taken only where
-    /// its start is undone: who stops or removes it holds that, and waits for the end to be booked.
-    async fn is_answered(self: &Arc<Self>, entry: &Arc<ContainerEntry>, shim: &Shim) -> bool {
-        match shim.ping().await {
-            Ok(()) => {}
-            Err(error) if error.kind() == wharf_error::Kind::DeadlineExceeded => {
-                tracing::debug!(%error, "the pod's supervisor still does not answer");
-                return false;
-            }
-            // A connection may break without its end; where there is none to be had, the end is unseen.
-            Err(_) if shim.reconnect().await.is_ok() => return false,
-            Err(_) => {}
-        }
-        let row = entry.row();
-        let _life = match row.stage {
-            container::Stage::Starting => Some(entry.life.take().await),
-            _ => None,
-        };
-        match self.ask_after(entry, &entry.row(), shim).await {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::error!(%error, "recover a container; it is asked after again");
-                false
-            }
-        }
-    }
-
     async fn recover_container(self: &Arc<Self>, entry: &Arc<ContainerEntry>, shim: Option<&Shim>) -> Result<()> {
         let row = entry.row();
         match row.stage {
@@ -273,7 +227,12 @@ impl Inner {
         }
     }
 
-    async fn ask_after(self: &Arc<Self>, entry: &Arc<ContainerEntry>, row: &Container, shim: &Shim) -> Result<()> {
+    pub(crate) async fn ask_after(
+        self: &Arc<Self>,
+        entry: &Arc<ContainerEntry>,
+        row: &Container,
+        shim: &Shim,
+    ) -> Result<()> {
         // Before the shim is asked: a container that runs may have ended before its answer is here.
         let asked_at = time::now();
         let mut state = shim.state(&row.id).await;
@@ -291,6 +250,10 @@ impl Inner {
         match state {
             Ok(TaskState::Running(pid)) => {
                 self.update_container(entry, |row| {
+                    // Not one that has been ended or is being removed meanwhile.
+                    if !row.is_under_way() {
+                        return;
+                    }
                     row.stage = container::Stage::Running;
                     row.pid = Some(pid);
                     if row.started_at == 0 {

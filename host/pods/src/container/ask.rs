@@ -9,10 +9,7 @@ use wharf_error::Result;
 use wharf_steps::step;
 
 use super::record::Container;
-use crate::{
-    inner::{ContainerEntry, Inner},
-    time,
-};
+use crate::{entry::ContainerEntry, inner::Inner, time};
 
 /// How long after its start a program may not have said yet which signals it handles.
 const YOUNG: Duration = Duration::from_secs(10);

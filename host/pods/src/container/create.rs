@@ -15,7 +15,8 @@ use wharf_steps::step_blocking;
 use super::{Container, ContainerRequest, NewContainer, record::Stage, volumes};
 use crate::{
     Pods,
-    inner::{ContainerEntry, Inner},
+    entry::ContainerEntry,
+    inner::Inner,
     pod::{self, blocking},
     time,
 };

@@ -7,9 +7,9 @@ use wharf_crash_points::point;
 use wharf_error::Result;
 use wharf_shim_api::ExitRecord;
 
-use super::record::Stage;
 use crate::{
-    inner::{ContainerEntry, Inner},
+    entry::ContainerEntry,
+    inner::Inner,
     pod::blocking,
     shim::{Exit, Shim},
     time,
@@ -77,7 +77,7 @@ impl Inner {
         let (code, at) = seen.unwrap_or((UNSEEN, time::now()));
         self.update_container(entry, |row| {
             // A start that failed, or a removal, has the last word.
-            if matches!(row.stage, Stage::Starting | Stage::Running) {
+            if row.is_under_way() {
                 // Started by a daemon that was killed before it could book that: a retry must not take it for one that
                 // could not be started.
                 if exit.is_some() && row.started_at == 0 {

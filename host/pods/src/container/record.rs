@@ -202,6 +202,11 @@ pub struct Container {
 }
 
 impl Container {
+    /// Whether it runs, or is about to, by the books.
+    pub(crate) fn is_under_way(&self) -> bool {
+        matches!(self.stage, Stage::Starting | Stage::Running)
+    }
+
     /// CRI's word for where it is.
     pub fn state(&self) -> ContainerState {
         match self.stage {

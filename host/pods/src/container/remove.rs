@@ -4,11 +4,7 @@ use wharf_crash_points::point;
 use wharf_error::{Result, ResultExt as _};
 
 use super::record::Stage;
-use crate::{
-    Pods,
-    inner::{ContainerEntry, Inner},
-    pod::blocking,
-};
+use crate::{Pods, entry::ContainerEntry, inner::Inner, pod::blocking};
 
 impl Pods {
     /// Kills the container if it runs, then removes its root, its bundle and its record. Its log stays: that is

@@ -8,12 +8,7 @@ use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_shim_api::Stdio;
 
 use super::{Container, record::Stage, user::user_of};
-use crate::{
-    Pods,
-    inner::{ContainerEntry, Inner},
-    shim::NewTask,
-    time,
-};
+use crate::{Pods, entry::ContainerEntry, inner::Inner, shim::NewTask, time};
 
 /// How long after an end somebody may still retry the start: as long as a kubelet waits for an answer.
 const RETRY: Duration = Duration::from_secs(120);
@@ -51,7 +46,7 @@ impl Inner {
         match container.stage {
             Stage::Created => {}
             Stage::Running => return Ok(()),
-            Stage::Exited if container.started_at != 0 && is_news(entry, &container) => return Ok(()),
+            Stage::Exited if container.started_at != 0 && may_be_a_retry(entry, &container) => return Ok(()),
             Stage::Exited if container.started_at != 0 => return Err(refused(&container, "it has ended")),
             Stage::Exited => return Err(refused(&container, &container.message)),
             Stage::Making | Stage::Starting => return Err(refused(&container, "it is still being made")),
@@ -132,7 +127,7 @@ impl Inner {
 
 /// Whether a start may be the retry of the one that was followed by this end: this daemon has not stopped it, and it is
 /// not long ago.
-fn is_news(entry: &ContainerEntry, container: &Container) -> bool {
+fn may_be_a_retry(entry: &ContainerEntry, container: &Container) -> bool {
     let age = time::now().saturating_sub(container.finished_at);
     !entry.stopped.load(Ordering::Acquire) && u64::try_from(age).is_ok_and(|age| Duration::from_nanos(age) < RETRY)
 }

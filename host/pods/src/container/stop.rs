@@ -5,11 +5,7 @@ use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_steps::step;
 
 use super::{held::held, record::Stage};
-use crate::{
-    Pods,
-    inner::{ContainerEntry, Inner},
-    pod::blocking,
-};
+use crate::{Pods, entry::ContainerEntry, inner::Inner, pod::blocking};
 
 const SIGTERM: i32 = 15;
 const SIGKILL: i32 = 9;
@@ -49,7 +45,7 @@ impl Inner {
     /// Takes no `life` lock: a kill must not queue behind a stop with a long timeout.
     pub(crate) async fn stop_container(&self, entry: &ContainerEntry, timeout: Duration) -> Result<()> {
         let container = entry.row();
-        if !matches!(container.stage, Stage::Running | Stage::Starting) {
+        if !container.is_under_way() {
             return Ok(());
         }
         entry.stopped.store(true, Ordering::Release);

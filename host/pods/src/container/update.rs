@@ -5,11 +5,7 @@ use serde_json::Value;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use super::{Container, record::Stage};
-use crate::{
-    Pods,
-    inner::{ContainerEntry, Inner},
-    pod::blocking,
-};
+use crate::{Pods, entry::ContainerEntry, inner::Inner, pod::blocking};
 
 /// How long the news of an end takes at most.
 const NEWS: Duration = Duration::from_secs(2);

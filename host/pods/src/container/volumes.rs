@@ -9,7 +9,7 @@ use super::{
     Container,
     record::{ImageVolume, VolumeView},
 };
-use crate::inner::{ContainerEntry, Inner};
+use crate::{entry::ContainerEntry, inner::Inner};
 
 /// Between a container's id and the number of its view.
 const MARK: &str = ".volume.";

@@ -15,8 +15,10 @@ use super::{
     process::process,
 };
 use crate::{
-    Pods, id,
-    inner::{ContainerEntry, Inner},
+    Pods,
+    entry::ContainerEntry,
+    id,
+    inner::Inner,
     pod::blocking,
     shim::{Exit, NewExec, Shim},
 };

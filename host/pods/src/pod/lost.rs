@@ -6,10 +6,7 @@ use tracing::Instrument as _;
 use wharf_error::{Kind, Result};
 
 use super::{Pod, record::Stage};
-use crate::{
-    inner::{Inner, PodEntry},
-    shim,
-};
+use crate::{entry::PodEntry, inner::Inner, shim};
 
 /// How long a broken connection may take to be made anew.
 const PAUSE: Duration = Duration::from_millis(50);

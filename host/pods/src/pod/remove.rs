@@ -4,11 +4,12 @@ use std::{
     time::Duration,
 };
 
+use rustix::mount::{UnmountFlags, unmount};
 use wharf_crash_points::point;
 use wharf_error::{Result, ResultExt as _};
 
 use super::{Pod, record::Stage, run::blocking};
-use crate::{Pods, inner::Inner, inner::PodEntry};
+use crate::{Pods, entry::PodEntry, inner::Inner};
 
 impl Pods {
     /// Stops the pod if it runs, removes its containers, then its folder and its record.
@@ -75,7 +76,7 @@ impl Inner {
 /// pod stays for that.
 fn unpin(netns: &Path) {
     // Not mounted, most often.
-    let _ = rustix::mount::unmount(netns, rustix::mount::UnmountFlags::DETACH);
+    let _ = unmount(netns, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW);
     if let Err(error) = fs::remove_file(netns) {
         tracing::warn!(path = %netns.display(), %error, "remove the place of a pod's network namespace");
     }

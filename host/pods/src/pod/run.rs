@@ -7,7 +7,7 @@ use wharf_shim_api::Namespace;
 use wharf_steps::{Steps, step, step_blocking};
 
 use super::{Pod, PodMetadata, PodRequest, record::Stage};
-use crate::{Pods, files, id, inner::Inner, inner::PodEntry, shim::Shim, time};
+use crate::{Pods, entry::PodEntry, files, id, inner::Inner, shim::Shim, time};
 
 impl Pods {
     /// Makes a pod: its folder, its shim, its namespaces, its network. Answers its id once it is ready.

@@ -8,7 +8,8 @@ use wharf_steps::step;
 use super::{Pod, record::Stage};
 use crate::{
     Pods,
-    inner::{ContainerEntry, Inner, PodEntry},
+    entry::{ContainerEntry, PodEntry},
+    inner::Inner,
     shim,
 };
 

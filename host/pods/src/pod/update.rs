@@ -4,7 +4,7 @@ use oci_spec::runtime::LinuxResources;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
 
 use super::{PodState, run::blocking};
-use crate::{Pods, inner::Inner, inner::PodEntry};
+use crate::{Pods, entry::PodEntry, inner::Inner};
 
 impl Pods {
     /// Notes the limits of a whole pod, and sets them where the pod's control group is ours: a client with a control

@@ -15,8 +15,8 @@ pub struct ContainerStats {
     pub writable: Option<WritableLayer>,
 }
 
-/// So many are asked after at once.
-pub(super) const AT_ONCE: usize = 16;
+/// So many are asked after at once; of each of so many pods, for theirs: each takes a thread for a moment.
+pub(super) const AT_ONCE: usize = 4;
 
 impl Pods {
     /// What a running container uses.
@@ -34,17 +34,20 @@ impl Pods {
 
     /// What each running container uses that `which` names. One that ends meanwhile is left out.
     pub async fn list_container_stats(&self, which: impl Fn(&Container) -> bool) -> Vec<ContainerStats> {
-        let inner = &self.inner;
+        let all = self.stats_of_containers(which).await;
+        self.inner.forget_stats();
+        all
+    }
+
+    pub(super) async fn stats_of_containers(&self, which: impl Fn(&Container) -> bool) -> Vec<ContainerStats> {
         let mut running = self.containers();
         running.retain(|container| container.state() == ContainerState::Running && which(container));
         let asked = stream::iter(running).map(|container| async {
             let id = container.id.clone();
-            let stats = inner.container_stats(container).await;
+            let stats = self.inner.container_stats(container).await;
             stats.inspect_err(|error| tracing::warn!(container = %id, %error, "stats")).ok().flatten()
         });
-        let all = asked.buffered(AT_ONCE).filter_map(std::future::ready).collect().await;
-        inner.forget_stats();
-        all
+        asked.buffered(AT_ONCE).filter_map(std::future::ready).collect().await
     }
 }
 

@@ -42,7 +42,9 @@ impl Pods {
             let stats = self.stats_of(pod).await;
             stats.inspect_err(|error| tracing::warn!(pod = %id, %error, "stats")).ok().flatten()
         });
-        asked.buffered(AT_ONCE).filter_map(std::future::ready).collect().await
+        let all = asked.buffered(AT_ONCE).filter_map(std::future::ready).collect().await;
+        self.inner.forget_stats();
+        all
     }
 
     async fn stats_of(&self, pod: Pod) -> Result<Option<PodStats>> {
@@ -57,7 +59,7 @@ impl Pods {
             }),
             None => Vec::new(),
         };
-        let containers = self.list_container_stats(|container| container.pod_id == pod.id).await;
+        let containers = self.stats_of_containers(|container| container.pod_id == pod.id).await;
         Ok(Some(PodStats { pod, group, interfaces, containers }))
     }
 }
