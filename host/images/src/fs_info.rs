@@ -20,7 +20,8 @@ pub struct FsInfo {
     pub used_bytes: u64,
     /// Files and folders of all layers and documents.
     pub inodes: u64,
-    /// When it was measured, in nanoseconds since 1970.
+    /// When it was summed up, in nanoseconds since 1970; what is being written to was measured half a minute before at most,
+    /// unless that takes longer.
     pub measured: i64,
 }
 

@@ -65,7 +65,7 @@ pub(super) async fn create_container(
             target_pid,
             node: &node,
             cdi: &cdi,
-            passed: &passed,
+            passed_annotations: &passed,
             image_volumes: &volume_ids,
         })
     };

@@ -23,8 +23,10 @@ pub(super) fn build(input: &Input<'_>) -> HashMap<String, String> {
         ("sandbox-uid", pod.uid),
     ];
     let facts = facts.into_iter().map(|(key, value)| (format!("io.kubernetes.cri.{key}"), value));
-    let passed =
-        [(&input.passed.pod, &input.pod_config.annotations), (&input.passed.container, &input.config.annotations)];
+    let passed = [
+        (&input.passed_annotations.pod, &input.pod_config.annotations),
+        (&input.passed_annotations.container, &input.config.annotations),
+    ];
     let passed = passed.into_iter().flat_map(|(patterns, annotations)| {
         let wanted = |key: &str| patterns.iter().any(|pattern| pattern.matches_with(key, AS_PATHS));
         annotations.iter().filter(move |(key, _)| wanted(key)).map(|(key, value)| (key.clone(), value.clone()))

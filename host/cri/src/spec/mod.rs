@@ -74,7 +74,7 @@ pub(crate) struct Input<'a> {
     /// Where devices of the Container Device Interface are described.
     pub(crate) cdi: &'a Cdi,
     /// What its runtime handler is told of annotations.
-    pub(crate) passed: &'a PassedAnnotations,
+    pub(crate) passed_annotations: &'a PassedAnnotations,
     /// The images that are mounted as volumes: their ids by the path in the container.
     pub(crate) image_volumes: &'a BTreeMap<PathBuf, String>,
 }

@@ -1,6 +1,5 @@
 use std::{collections::BTreeMap, fs, os::unix::fs::symlink, path::PathBuf};
 
-use glob::Pattern;
 use oci_spec::runtime::{Capabilities, Capability, LinuxDeviceType, LinuxNamespaceType as Type};
 use serde_json::{Value, json};
 use wharf_api::cri::{
@@ -13,9 +12,11 @@ use wharf_shim_api::Namespace;
 
 use super::*;
 
+mod annotations;
 mod capabilities;
 mod labels;
 mod mounts;
+mod namespaces;
 mod seccomp;
 
 /// One container to be built, and the folders that it needs.
@@ -83,7 +84,7 @@ impl Case {
             node: &self.node,
             cdi: &Cdi::new(vec![self.dir.path().join("cdi")]),
             image_volumes: &self.image_volumes,
-            passed: &self.passed,
+            passed_annotations: &self.passed,
         })
     }
 
@@ -316,58 +317,6 @@ fn devices_are_made_and_allowed() {
     case.refused(Kind::InvalidArgument, "permissions");
     case.config.devices = vec![device("/etc/passwd", "/dev/mine", "")];
     case.refused(Kind::InvalidArgument, "not a device node");
-}
-
-#[test]
-fn a_runtime_is_told_of_the_annotations_that_are_for_it() {
-    let mut case = Case::new();
-    case.passed.pod = vec![Pattern::new("run.oci.*").unwrap()];
-    case.passed.container = vec![Pattern::new("run.oci.handler").unwrap(), Pattern::new("*").unwrap()];
-    let put = |annotations: &mut BTreeMap<String, String>, all: &[(&str, &str)]| {
-        annotations.extend(all.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
-    };
-    put(&mut case.pod_config.annotations, &[("run.oci.handler", "pods"), ("run.oci.keep", "1"), ("other", "no")]);
-    let forged = ("io.kubernetes.cri.sandbox-id", "forged");
-    put(&mut case.config.annotations, &[("run.oci.handler", "containers"), ("with/slash", "no"), forged]);
-    let spec = case.build().unwrap();
-    let said = |key: &str| spec.annotations().as_ref().unwrap().get(key).map(String::as_str);
-    assert_eq!((said("run.oci.handler"), said("run.oci.keep")), (Some("containers"), Some("1")));
-    assert_eq!((said("other"), said("with/slash")), (None, None), "a star ends at a slash");
-    assert_eq!(said("io.kubernetes.cri.sandbox-id"), Some("pod-id"));
-}
-
-#[test]
-fn process_namespaces_follow_the_pod() {
-    let pid = |pod: Namespace, mode: Option<NamespaceMode>, target: Option<u32>| {
-        let mut case = Case::new();
-        (case.sandbox.pid, case.target_pid) = (pod, target);
-        if let Some(mode) = mode {
-            case.security().namespace_options =
-                Some(NamespaceOption { pid: mode.into(), ..NamespaceOption::default() });
-        }
-        case.build().map(|spec| {
-            let linux = spec.linux().as_ref().unwrap();
-            let found = linux.namespaces().iter().flatten().find(|namespace| namespace.typ() == Type::Pid).cloned();
-            found.map(|namespace| namespace.path().clone().unwrap_or_default())
-        })
-    };
-    let own = Some(PathBuf::new());
-    assert_eq!(pid(Namespace::Container, None, None).unwrap(), own);
-    assert_eq!(pid(Namespace::Container, Some(NamespaceMode::Container), None).unwrap(), own);
-    assert_eq!(pid(Namespace::Container, Some(NamespaceMode::Pod), None).unwrap(), own, "the pod does not share");
-    assert_eq!(pid(Namespace::Pod, Some(NamespaceMode::Pod), None).unwrap(), own, "the runtime joins the pod's");
-    assert_eq!(pid(Namespace::Pod, None, None).unwrap(), own);
-    assert_eq!(
-        pid(Namespace::Pod, Some(NamespaceMode::Container), None).unwrap(),
-        own,
-        "the shim is told that it is new"
-    );
-    assert_eq!(pid(Namespace::Node, Some(NamespaceMode::Pod), None).unwrap(), None);
-    assert_eq!(pid(Namespace::Node, Some(NamespaceMode::Node), None).unwrap(), None);
-    assert!(pid(Namespace::Container, Some(NamespaceMode::Node), None).is_err(), "the pod decides");
-    let joined = pid(Namespace::Container, Some(NamespaceMode::Target), Some(42)).unwrap();
-    assert_eq!(joined, Some("/proc/42/ns/pid".into()));
-    assert!(pid(Namespace::Container, Some(NamespaceMode::Target), None).is_err());
 }
 
 #[test]
