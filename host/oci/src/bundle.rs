@@ -57,15 +57,21 @@ pub(crate) fn load_process(path: &Path) -> Result<Process> {
 /// Reads JSON with a process at this pointer. One without a user is root's: the specification has the field as optional,
 /// the types have it not.
 fn decode<T: DeserializeOwned>(bytes: &[u8], process: &str) -> serde_json::Result<T> {
-    let mut whole: Value = serde_json::from_slice(bytes)?;
-    match whole.pointer_mut(process).and_then(Value::as_object_mut) {
-        Some(process) if process.get("user").is_none_or(Value::is_null) => {
-            process.insert("user".to_owned(), json!({ "uid": 0, "gid": 0 }));
-            serde_json::from_value(whole)
-        }
-        // Its errors tell the line.
-        _ => serde_json::from_slice(bytes),
+    serde_json::from_slice(bytes).or_else(|error| match with_root(bytes, process) {
+        Some(whole) => serde_json::from_value(whole),
+        None => Err(error),
+    })
+}
+
+/// The same with root as the process's user, where it names none.
+fn with_root(bytes: &[u8], process: &str) -> Option<Value> {
+    let mut whole: Value = serde_json::from_slice(bytes).ok()?;
+    let process = whole.pointer_mut(process)?.as_object_mut()?;
+    if process.get("user").is_some_and(|user| !user.is_null()) {
+        return None;
     }
+    process.insert("user".to_owned(), json!({ "uid": 0, "gid": 0 }));
+    Some(whole)
 }
 
 /// A process whose user is told by numbers: on Linux the specification knows no names.
