@@ -118,7 +118,10 @@ impl Cni {
             "plugins": [
                 self.bridge_plugin("br0", &["10.231.0.0/24", "fd31::/64"]),
                 { "type": "portmap", "capabilities": { "portMappings": true }, "snat": true },
-                { "type": "probe", "capabilities": { "portMappings": true, "bandwidth": true, "dns": true, "ipRanges": true } },
+                { "type": "probe", "capabilities": {
+                    "portMappings": true, "bandwidth": true, "dns": true, "ipRanges": true,
+                    "io.kubernetes.cri.pod-annotations": true, "cgroupPath": true,
+                } },
             ],
         })
     }

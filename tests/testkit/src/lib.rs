@@ -21,6 +21,7 @@ mod mixed;
 mod mounts;
 mod namespaces;
 mod netns;
+mod outputs;
 mod packages;
 mod process;
 mod programs;
@@ -50,6 +51,7 @@ pub use self::{
     mounts::MountNs,
     namespaces::{own_mounts, own_network},
     netns::NetNs,
+    outputs::{closed_output, full_output},
     packages::{apt_is_here, unpacked_package},
     process::{Process, processes},
     programs::{in_path, install_missing},

@@ -1,17 +1,8 @@
 //! Standard output that cannot be written to.
 
-use std::{fs::OpenOptions, io::pipe, process::Stdio};
+use wharf_testkit::{closed_output, full_output};
 
 use crate::support::{Bench, Said};
-
-/// Nobody reads the other end.
-fn closed() -> Stdio {
-    pipe().unwrap().1.into()
-}
-
-fn full() -> Stdio {
-    OpenOptions::new().write(true).open("/dev/full").unwrap().into()
-}
 
 #[test]
 fn nobody_who_reads_on_is_no_failure_and_a_full_disk_is_one() {
@@ -27,16 +18,21 @@ fn nobody_who_reads_on_is_no_failure_and_a_full_disk_is_one() {
         &["ps", "-f", "json", &id],
         &["events", "--stats", &id],
     ] {
-        let said: Said = bench.command(args).stdout(closed()).output().unwrap().into();
+        let said: Said = bench.command(args).stdout(closed_output().unwrap()).output().unwrap().into();
         assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{args:?}");
-        let said: Said = bench.command(args).stdout(full()).output().unwrap().into();
+        let said: Said = bench.command(args).stdout(full_output().unwrap()).output().unwrap().into();
         assert_eq!(said.code, 1, "{args:?}: {said:?}");
         assert!(said.stderr.contains("write to standard output: No space left on device"), "{args:?}: {said:?}");
     }
     // Who cannot be told hears nothing, and the exit code stays what it is.
-    let status = bench.command(&["state", "nobody"]).stdout(closed()).stderr(closed()).status().unwrap();
+    let status = bench
+        .command(&["state", "nobody"])
+        .stdout(closed_output().unwrap())
+        .stderr(closed_output().unwrap())
+        .status()
+        .unwrap();
     assert_eq!(status.code(), Some(1));
     let log = bench.path().join("log");
     let args = ["--log", log.to_str().unwrap(), "state", "nobody"];
-    assert_eq!(bench.command(&args).stderr(closed()).status().unwrap().code(), Some(1));
+    assert_eq!(bench.command(&args).stderr(closed_output().unwrap()).status().unwrap().code(), Some(1));
 }

@@ -57,7 +57,7 @@ fn pods_have_addresses_of_both_families_and_reach_each_other() {
     let Some(cni) = Cni::start() else { return };
     cni.configure("10-pods.conflist", &cni.bridge());
     let Some(mut node) = cni.node("") else { return };
-    let (one, two) = (node.pod("one"), node.pod("two"));
+    let (one, two) = (node.pod("one"), node.pod_with("two", |c| c["annotations"] = json!({ "team": "red" })));
     node.run(&one, "server", SERVER);
     let client = node.run(&two, "client", "exec sleep 1000");
     let found = addresses(&node, &one);
@@ -89,6 +89,7 @@ fn pods_have_addresses_of_both_families_and_reach_each_other() {
         assert!(args.contains(told), "{told}: {args}");
     }
     assert!(args.contains(&format!("/run/netns/wharf-{}", two.id)), "{args}");
+    assert!(args.contains(r#""io.kubernetes.cri.pod-annotations":{"team":"red"}"#), "{args}");
 
     // The next daemon knows the addresses, and lets them go.
     node.daemon.kill().unwrap();

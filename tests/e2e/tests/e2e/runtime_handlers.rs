@@ -4,6 +4,7 @@ use std::{
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 
@@ -189,6 +190,23 @@ fn pods_run_with_our_own_command_line() {
     let folder = tempfile::tempdir().unwrap();
     let Some(mut node) = node(&wharf_oci(&folder)) else { return };
     a_whole_life(&mut node, "oci");
+    node.finish();
+}
+
+#[test]
+fn a_runtime_is_told_of_the_annotations_that_it_is_configured_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = wharf_oci(&folder);
+    let Some(node) = node_with(&format!("type = \"oci\"\npath = {path:?}\npod_annotations = [\"run.oci.*\"]\n")) else {
+        return;
+    };
+    let pod = pod(&node, "told", |c| c["annotations"] = json!({ "run.oci.keep": "1", "other": "no" }));
+    let id = node.run(&pod, "main", "exec sleep 1000");
+    let root = node.daemon.state().join("pods").join(&pod.id).join("oci");
+    let said = Command::new(&path).arg("--root").arg(root).args(["state", &id]).output().unwrap();
+    let state: Value = serde_json::from_slice(&said.stdout).unwrap();
+    let told = &state["annotations"];
+    assert_eq!((&told["run.oci.keep"], &told["other"]), (&json!("1"), &Value::Null), "{state:#}");
     node.finish();
 }
 

@@ -1,20 +1,12 @@
 //! Standard output that nobody reads, or that has no space.
 
-use std::{fs::OpenOptions, io::pipe, process::Stdio};
+use std::process::Stdio;
 
 use serde_json::json;
 use wharf_e2e::Node;
+use wharf_testkit::{closed_output, full_output};
 
 use super::{ok, parsed};
-
-/// Nobody reads the other end.
-fn closed() -> Stdio {
-    pipe().unwrap().1.into()
-}
-
-fn full() -> Stdio {
-    OpenOptions::new().write(true).open("/dev/full").unwrap().into()
-}
 
 #[test]
 fn nobody_who_reads_on_is_no_failure_and_a_full_disk_is_one() {
@@ -57,25 +49,28 @@ fn nobody_who_reads_on_is_no_failure_and_a_full_disk_is_one() {
         &["pull", "-q", &image],
         &["pull", "--json", &image],
     ] {
-        assert_eq!(run(arguments, closed()), (Some(0), String::new()), "{arguments:?}");
-        let (code, said) = run(arguments, full());
+        assert_eq!(run(arguments, closed_output().unwrap()), (Some(0), String::new()), "{arguments:?}");
+        let (code, said) = run(arguments, full_output().unwrap());
         assert_eq!(code, Some(1), "{arguments:?}: {said}");
         assert!(said.contains("write to standard output: No space left on device"), "{arguments:?}: {said}");
         assert_eq!(said.lines().count(), 1, "{arguments:?}: {said}");
     }
-    let (code, said) = run(&["exec", &id, "sh", "-c", "while echo again; do :; done"], closed());
+    let (code, said) = run(&["exec", &id, "sh", "-c", "while echo again; do :; done"], closed_output().unwrap());
     assert_eq!((code, said.as_str()), (Some(141), ""), "its command was cut off");
-    let (code, said) = run(&["exec", &id, "echo", "once"], full());
+    let (code, said) = run(&["exec", &id, "echo", "once"], full_output().unwrap());
     assert!(code == Some(125) && said.contains("write to standard output: No space left"), "{code:?}: {said}");
     // What was asked for is done all the same.
-    assert_eq!(run(&["pull", "--json", other], closed()).0, Some(0));
+    assert_eq!(run(&["pull", "--json", other], closed_output().unwrap()).0, Some(0));
     assert_eq!(parsed(&node, &["images", "--json", other]).as_array().unwrap().len(), 1);
     ok(&node, &["pull", "images.test/user:numeric"]);
-    assert_eq!(run(&["rmi", other, "images.test/user:numeric"], closed()).0, Some(0));
+    assert_eq!(run(&["rmi", other, "images.test/user:numeric"], closed_output().unwrap()).0, Some(0));
     assert_eq!(parsed(&node, &["images", "--json"])[0]["tags"], json!([image]), "both are gone");
     assert_eq!(parsed(&node, &["images", "--json"]).as_array().unwrap().len(), 1, "both are gone");
     // Who cannot be told of an error hears nothing, and the exit code stays what it is.
     let mut silent = node.daemon.wharf(&["inspect", "nothing"]);
-    assert_eq!(silent.stdout(closed()).stderr(closed()).status().unwrap().code(), Some(4));
+    assert_eq!(
+        silent.stdout(closed_output().unwrap()).stderr(closed_output().unwrap()).status().unwrap().code(),
+        Some(4)
+    );
     node.finish();
 }
