@@ -31,9 +31,7 @@ impl Hierarchies {
                 }
             };
             if let Err(error) = result {
-                for dir in made.iter().rev() {
-                    drop(fs::remove_dir(dir));
-                }
+                remove(&made);
                 return Err(error).step(|| format!("cgroup {}: create", cgroup.path()));
             }
         }
@@ -41,33 +39,76 @@ impl Hierarchies {
     }
 }
 
+impl Cgroup {
+    /// Makes the cgroup of that name directly below this one, and no parent: where the hierarchy is another's, as systemd's, a
+    /// cgroup that it has ended must not come back. One that exists already is fine.
+    ///
+    /// # Errors
+    ///
+    /// `FailedPrecondition` where this cgroup is not there. On an error what was newly made is removed again.
+    pub fn create_child(&self, name: &str) -> Result<Cgroup> {
+        let child = self.hierarchies().open(&format!("{}/{name}", self.path()))?;
+        let mut made = Vec::new();
+        for hierarchy in self.hierarchies().mounted() {
+            let parent = hierarchy.mount.join(self.relative());
+            let result = match make_in(hierarchy, &parent, &hierarchy.mount.join(child.relative()), &mut made) {
+                Ok(false) => {
+                    let gone = format!("the cgroup {} is gone", parent.display());
+                    Err(Error::new(Kind::FailedPrecondition, gone))
+                }
+                other => other,
+            };
+            if let Err(error) = result {
+                remove(&made);
+                return Err(error).step(|| format!("cgroup {}: create", child.path()));
+            }
+        }
+        Ok(child)
+    }
+}
+
 /// False when a parent went away meanwhile: somebody tidied up what was still empty.
 fn make(hierarchy: &Hierarchy, relative: &Path, made: &mut Vec<PathBuf>) -> Result<bool> {
     let mut parent = hierarchy.mount.clone();
     for part in relative.components() {
-        if hierarchy.v2 {
-            enable_controllers(&parent, &hierarchy.controllers);
-        }
         let dir = parent.join(part);
-        match fs::create_dir(&dir) {
-            Ok(()) => made.push(dir.clone()),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) if file::is_gone(&error) && parent != hierarchy.mount => return Ok(false),
-            // The kernel's words for too many cgroups (`cgroup.max.descendants`).
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return Err(Error::new(Kind::Exhausted, format!("mkdir {}: too many cgroups", dir.display())));
-            }
-            Err(error) => return Err(error).step(|| format!("mkdir {}", dir.display())),
-        }
-        if !hierarchy.v2 && hierarchy.controllers.contains(&Controller::Cpuset) {
-            match inherit_cpuset(&parent, &dir) {
-                Err(error) if file::is_gone(&error) => return Ok(false),
-                other => other.step(|| format!("inherit the cpuset of {}", dir.display()))?,
-            }
+        if !make_in(hierarchy, &parent, &dir, made)? {
+            return Ok(false);
         }
         parent = dir;
     }
     Ok(true)
+}
+
+/// Makes one directory; false when its parent is not there.
+fn make_in(hierarchy: &Hierarchy, parent: &Path, dir: &Path, made: &mut Vec<PathBuf>) -> Result<bool> {
+    if hierarchy.v2 {
+        enable_controllers(parent, &hierarchy.controllers);
+    }
+    match fs::create_dir(dir) {
+        Ok(()) => made.push(dir.to_owned()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) if file::is_gone(&error) && parent != hierarchy.mount => return Ok(false),
+        // The kernel's words for too many cgroups (`cgroup.max.descendants`).
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            return Err(Error::new(Kind::Exhausted, format!("mkdir {}: too many cgroups", dir.display())));
+        }
+        Err(error) => return Err(error).step(|| format!("mkdir {}", dir.display())),
+    }
+    if !hierarchy.v2 && hierarchy.controllers.contains(&Controller::Cpuset) {
+        match inherit_cpuset(parent, dir) {
+            Err(error) if file::is_gone(&error) => return Ok(false),
+            other => other.step(|| format!("inherit the cpuset of {}", dir.display()))?,
+        }
+    }
+    Ok(true)
+}
+
+/// Best effort: somebody may have removed them, or put something into them.
+fn remove(made: &[PathBuf]) {
+    for dir in made.iter().rev() {
+        drop(fs::remove_dir(dir));
+    }
 }
 
 /// Best effort: see [`Hierarchies::create`].
@@ -112,6 +153,19 @@ mod tests {
             assert!(!cpus.trim().is_empty(), "nothing could join it");
         }
         own.cgroup.hierarchies().create(&child.path()).unwrap();
+    }
+
+    #[test]
+    fn below_a_cgroup_that_is_gone_nothing_is_made() {
+        let own = Own::new("create-child");
+        let parent = own.cgroup.hierarchies().create(&format!("{}/p", own.cgroup.path())).unwrap();
+        let child = parent.create_child("c").unwrap();
+        assert!(child.dirs().all(|(dir, _)| dir.is_dir()));
+        assert_eq!(parent.create_child("c").unwrap().path(), format!("{}/c", parent.path()));
+        parent.delete(Duration::from_secs(5)).unwrap();
+        let error = parent.create_child("c").unwrap_err();
+        assert_eq!(error.kind(), Kind::FailedPrecondition);
+        assert!(error.to_string().contains("is gone") && !parent.exists(), "{error}");
     }
 
     #[test]

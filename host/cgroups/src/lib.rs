@@ -30,7 +30,7 @@ pub use self::{
     detail::{Detail, DeviceIo, HugepageUsage, MemoryDetail},
     hierarchies::{Hierarchies, Mode},
     join::JoinFiles,
-    limits::DeviceFilter,
+    limits::{DeviceFilter, weight_of},
     oom::{OomNews, OomSignal, OomWatch},
     pressure::{Pressure, Pressures, Stall},
     stats::{CpuUsage, IoUsage, MemoryUsage, PidsUsage, Stats},

@@ -90,7 +90,7 @@ fn set_v2(slot: &Slot, quota: Option<i64>, period: Option<u64>) -> Result<()> {
 
 /// v1's shares (2 to 262144, default 1024) as v2's weight (1 to 10000, default 100), by the curve on
 /// which both ends and both defaults meet; other runtimes and the kubelet use the same one.
-fn weight_of(shares: u64) -> u64 {
+pub fn weight_of(shares: u64) -> u64 {
     const SHARES: (u64, u64) = (2, 262_144);
     if shares <= SHARES.0 {
         return 1;

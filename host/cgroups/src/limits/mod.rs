@@ -11,7 +11,7 @@ mod pids;
 mod rdma;
 mod unified;
 
-pub use self::device_filter::DeviceFilter;
+pub use self::{cpu::weight_of, device_filter::DeviceFilter};
 
 use oci_spec::runtime::LinuxResources;
 use wharf_error::{Error, Kind, Result, ResultExt as _};
