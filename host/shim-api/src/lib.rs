@@ -12,6 +12,7 @@ mod connect;
 mod event;
 mod exit;
 mod features;
+mod holder;
 mod info;
 mod network_task;
 mod options;
@@ -30,6 +31,7 @@ pub use self::{
     event::{TaskEvent, timestamp, timestamp_nanos},
     exit::{EXIT_FILE, ExitRecord},
     features::Features,
+    holder::HOLDER,
     info::{encode_info, parse_info},
     network_task::NETWORK_TASK,
     options::{

@@ -32,6 +32,9 @@ pub struct SandboxOptions {
     pub sysctls: BTreeMap<String, String>,
     /// The cgroup that holds the pod's containers, absolute in each hierarchy; removed with the pod.
     pub cgroup_parent: String,
+    /// Keep a process that does nothing but be there, for a cgroup that is made around one, as a scope of systemd's is: whoever
+    /// asks for it makes and removes `cgroup_parent`. Its id is in the status, [`HOLDER`](crate::HOLDER).
+    pub holder: bool,
 }
 
 /// Who the users and groups of a user namespace are on the node.

@@ -42,7 +42,9 @@ pub async fn create(shim: Arc<Shim>, request: CreateSandboxRequest) -> Result<Cr
     }
     let (maker, given) = (shim.clone(), request.netns_path.clone());
     let sandbox = blocking(move || make(&maker, options, &given)).await.step(what)?;
-    shim.set_sandbox(Some(Arc::new(sandbox)));
+    let sandbox = Arc::new(sandbox);
+    sandbox.end_with_init().step(what)?;
+    shim.set_sandbox(Some(sandbox));
     Ok(CreateSandboxResponse::default())
 }
 
@@ -73,10 +75,12 @@ fn make(shim: &Shim, options: SandboxOptions, given_netns: &str) -> Result<Sandb
         "" => None,
         path => Some(shim.hierarchies()?.open(path)?),
     };
-    let made_here = parent.as_ref().filter(|parent| !parent.exists()).map(Cgroup::path);
+    // With a holder, it is for others to make.
+    let ours = parent.as_ref().filter(|_| !options.holder);
+    let made_here = ours.filter(|parent| !parent.exists()).map(Cgroup::path);
     shim.record.update(|record| (record.netns, record.cgroup_parent) = (pin.clone(), made_here))?;
     point!("shim.sandbox.recorded");
-    if let Some(parent) = &parent {
+    if let Some(parent) = ours {
         shim.hierarchies()?.create(&parent.path())?;
     }
     point!("shim.sandbox.cgroup");
@@ -84,9 +88,10 @@ fn make(shim: &Shim, options: SandboxOptions, given_netns: &str) -> Result<Sandb
     point!("shim.sandbox.namespaces");
     let init = match options.pid {
         Namespace::Pod => Some(Init::spawn(namespaces.user.as_deref())?),
+        Namespace::Node | Namespace::Container if options.holder => Some(Init::hold()?),
         Namespace::Node | Namespace::Container => None,
     };
-    if let Some(init) = &init {
+    if let (Some(init), Namespace::Pod) = (&init, options.pid) {
         namespaces.pid = Some(open_namespace(Path::new(&format!("/proc/{}/ns/pid", init.pid)))?);
     }
     Ok(Sandbox {

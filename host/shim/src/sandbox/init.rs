@@ -1,6 +1,7 @@
-//! The first process of a pod whose containers share their PID namespace.
+//! The first process of a pod whose containers share their PID namespace, and the one process of a pod whose cgroup must not
+//! be empty.
 //!
-//! It does nothing: the kernel reaps for it, and it ends with the shim, and with it the whole namespace. It is a
+//! It does nothing: the kernel reaps for it, and it ends with the shim, and with it its whole namespace. It is a
 //! copy of the shim that never executes anything, so that it costs the few pages it touches, and it gives up
 //! whatever a container that looks at process 1 could make use of.
 
@@ -20,6 +21,11 @@ use wharf_runtime::{IdMapping, UserNamespace};
 /// Nobody in the pod's eyes, and in the node's.
 const NOBODY: u32 = 65534;
 
+/// Of capset(2): the version of its structures, and whose: the caller's.
+const CAPABILITIES: [u32; 2] = [0x2008_0522, 0];
+/// None of 64, three times: effective, permitted, inheritable.
+const NONE: [u32; 6] = [0; 6];
+
 /// What `ps` in a container shows.
 const NAME: &[u8] = b"wharf-init\0";
 
@@ -37,15 +43,30 @@ impl Init {
     /// Makes the process and, with it, the PID namespace, in the pod's user namespace if it has one. To be called while
     /// the reaper is busy.
     pub fn spawn(user: Option<&UserNamespace>) -> Result<Self> {
-        let step = || "make the pod's first process".to_owned();
-        let (end, life) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from).step(step)?;
-        let be = Be { life: end.as_raw_fd(), arguments: arguments().step(step)?, nobody: nobody(user) };
-        let (pid, pidfd) = match user {
-            None => clone_init(&be, 0).step(step)?,
-            Some(user) => spawn_inside(&be, user).step(step)?,
-        };
-        Ok(Self { pid, pidfd, _life: life })
+        make(Some(nobody(user)), |be| match user {
+            None => clone_init(be, libc::CLONE_NEWPID),
+            Some(user) => spawn_inside(be, user),
+        })
+        .step(|| "make the pod's first process".to_owned())
     }
+
+    /// As [`Init::spawn`], in the node's namespaces: a process that is only there. Who may end it, by SIGTERM too, is root: to be
+    /// nobody would let every process of that user end the pod.
+    pub fn hold() -> Result<Self> {
+        make(None, |be| clone_init(be, 0)).step(|| "make the process of the pod's cgroup".to_owned())
+    }
+
+    /// Becomes readable at its end.
+    pub fn watch(&self) -> Result<OwnedFd> {
+        self.pidfd.try_clone().step(|| "watch the pod's first process".to_owned())
+    }
+}
+
+fn make(nobody: Option<libc::c_long>, clone: impl FnOnce(&Be) -> io::Result<(i32, OwnedFd)>) -> io::Result<Init> {
+    let (end, life) = pipe_with(PipeFlags::CLOEXEC)?;
+    let be = Be { life: end.as_raw_fd(), arguments: arguments()?, nobody };
+    let (pid, pidfd) = clone(&be)?;
+    Ok(Init { pid, pidfd, _life: life })
 }
 
 /// What the child needs to know.
@@ -53,12 +74,13 @@ struct Be {
     life: RawFd,
     /// Where the command line is in memory: start and length.
     arguments: (usize, usize),
-    nobody: libc::c_long,
+    /// Whom it becomes; none: it stays root, without any capability.
+    nobody: Option<libc::c_long>,
 }
 
-/// Clones the first process of a new PID namespace.
+/// Clones a process that becomes it.
 fn clone_init(be: &Be, flags: libc::c_int) -> io::Result<(i32, OwnedFd)> {
-    match clone(libc::CLONE_NEWPID | flags)? {
+    match clone(flags)? {
         None => be_init(be),
         Some(child) => Ok(child),
     }
@@ -93,7 +115,7 @@ fn help(be: &Be, user: RawFd, told: RawFd) -> ! {
     unsafe {
         let mut words: [libc::c_int; 2] = [0; 2];
         if libc::syscall(libc::SYS_setns, user, libc::CLONE_NEWUSER) == 0 {
-            match clone_init(be, libc::CLONE_PARENT) {
+            match clone_init(be, libc::CLONE_NEWPID | libc::CLONE_PARENT) {
                 Ok((pid, pidfd)) => {
                     words = [pid, 0];
                     // Its number is all that is wanted; the process ends without running destructors.
@@ -174,6 +196,10 @@ fn be_init(be: &Be) -> ! {
             // SIGCHLD ignored: the kernel reaps orphans at once.
             libc::signal(signal, libc::SIG_IGN);
         }
+        if nobody.is_none() {
+            // Whoever stops the group that this one is there for, as systemd, asks first, and waits long.
+            libc::signal(libc::SIGTERM, libc::SIG_DFL);
+        }
         if length > NAME.len() {
             std::ptr::write_bytes(start as *mut u8, 0, length);
             std::ptr::copy_nonoverlapping(NAME.as_ptr(), start as *mut u8, NAME.len());
@@ -185,8 +211,16 @@ fn be_init(be: &Be) -> ! {
         let confined = libc::syscall(libc::SYS_chroot, c"/proc/self/fdinfo".as_ptr()) == 0
             && libc::syscall(libc::SYS_chdir, c"/".as_ptr()) == 0
             && libc::syscall(libc::SYS_setgroups, 0, std::ptr::null::<libc::gid_t>()) == 0
-            && libc::syscall(libc::SYS_setresgid, nobody, nobody, nobody) == 0
-            && libc::syscall(libc::SYS_setresuid, nobody, nobody, nobody) == 0
+            && match nobody {
+                Some(nobody) => {
+                    libc::syscall(libc::SYS_setresgid, nobody, nobody, nobody) == 0
+                        && libc::syscall(libc::SYS_setresuid, nobody, nobody, nobody) == 0
+                }
+                None => {
+                    libc::syscall(libc::SYS_prctl, libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+                        && libc::syscall(libc::SYS_capset, CAPABILITIES.as_ptr(), NONE.as_ptr()) == 0
+                }
+            }
             && libc::syscall(libc::SYS_prctl, libc::PR_SET_DUMPABLE, 0, 0, 0, 0) == 0;
         let mut byte = 0u8;
         // Nobody ever writes: this returns at the shim's end.

@@ -14,9 +14,9 @@ use std::{
 };
 
 use async_trait::async_trait;
-use tokio::sync::watch;
+use tokio::{io::Interest, sync::watch};
 use wharf_cgroups::Cgroup;
-use wharf_error::{Error, Result};
+use wharf_error::{Error, Result, ResultExt as _};
 use wharf_runtime::PodNamespaces;
 use wharf_shim_api::{
     SandboxOptions,
@@ -32,7 +32,7 @@ use wharf_shim_api::{
 
 pub use self::shutdown::take_down;
 use self::{init::Init, witness::Witness};
-use crate::{operation::run, shim::Shim};
+use crate::{io, logs::now_nanos, operation::run, shim::Shim};
 
 /// The pod.
 pub struct Sandbox {
@@ -43,7 +43,7 @@ pub struct Sandbox {
     /// The cgroup of the pod, when the options name one.
     pub cgroup: Option<Cgroup>,
     pub created_nanos: i64,
-    /// Of a pod whose containers share their processes.
+    /// Of a pod whose containers share their processes, or that is to have a process of its own.
     init: Mutex<Option<Init>>,
     /// Once somebody has asked for it.
     witness: Mutex<Option<Witness>>,
@@ -68,9 +68,39 @@ impl Sandbox {
         matches!(*self.stage.borrow(), Stage::Stopped(_))
     }
 
-    /// Ends the shared PID namespace, if there is one.
+    /// The pod's cgroup where somebody else makes and ends it.
+    pub fn scope(&self) -> Option<&Cgroup> {
+        self.cgroup.as_ref().filter(|_| self.options.holder)
+    }
+
+    /// The process that was asked for with the options.
+    fn holder(&self) -> Option<i32> {
+        let init = self.init.lock().unwrap_or_else(PoisonError::into_inner);
+        init.as_ref().filter(|_| self.options.holder).map(|init| init.pid)
+    }
+
+    /// Ends the shared PID namespace, if there is one, and the pod's own process.
     fn end_init(&self) {
         self.init.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Once the pod's own process ends, the pod has stopped: nothing can be made in its PID namespace, or in the cgroup around
+    /// it, any more.
+    fn end_with_init(self: &Arc<Self>) -> Result<()> {
+        let Some(pidfd) = self.init.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Init::watch) else {
+            return Ok(());
+        };
+        let pidfd = io::watch(pidfd?, Interest::READABLE).step(|| "watch the pod's own process".into())?;
+        let pod = Arc::downgrade(self);
+        tokio::spawn(async move {
+            // Fails only when the event loop ends, and this process with it.
+            let _ = pidfd.readable().await;
+            if let Some(pod) = pod.upgrade().filter(|pod| !pod.is_stopped()) {
+                tracing::error!("the pod's own process was ended by somebody else, and with it the pod");
+                pod.set_stage(Stage::Stopped(now_nanos()));
+            }
+        });
+        Ok(())
     }
 
     /// The id of a task of ours in the pod's network; none: it has none of its own.

@@ -2,7 +2,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use wharf_error::{Error, Kind, Result};
 use wharf_shim_api::{
-    NETWORK_TASK,
+    HOLDER, NETWORK_TASK,
     sandbox::{SandboxMetricsRequest, SandboxMetricsResponse, SandboxStatusRequest, SandboxStatusResponse},
     timestamp, to_proto,
 };
@@ -20,6 +20,7 @@ pub async fn status(shim: &Shim, request: &SandboxStatusRequest) -> Result<Sandb
         info.insert("netns".to_owned(), netns.unwrap_or_default());
         info.insert("hostname".to_owned(), sandbox.options.hostname.clone());
         info.insert("containers".to_owned(), shim.containers().len().to_string());
+        info.extend(sandbox.holder().map(|pid| (HOLDER.to_owned(), pid.to_string())));
         let asked = sandbox.clone();
         if stage == Stage::Ready
             && let Some(witness) = blocking(move || asked.network_witness()).await?

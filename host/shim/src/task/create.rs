@@ -46,12 +46,13 @@ pub async fn create(shim: Arc<Shim>, request: CreateTaskRequest) -> Result<Creat
     if sandbox.as_ref().is_some_and(|sandbox| sandbox.is_stopped()) {
         return Err(Error::new(Kind::FailedPrecondition, format!("container {}: the pod has stopped", request.id)));
     }
+    let scope = sandbox.as_ref().and_then(|sandbox| sandbox.scope().cloned());
     let namespaces = sandbox.map(|sandbox| sandbox.namespaces.clone()).unwrap_or_default();
     let place = shim.reserve(&request.id)?;
     let (maker, asked) = (shim.clone(), request.clone());
     let made = blocking(move || {
         let what = format!("container {}", asked.id);
-        make(&maker, asked, &namespaces).step(|| what)
+        make(&maker, asked, &namespaces, scope.as_ref()).step(|| what)
     })
     .await?;
     point!("shim.create.made");
@@ -86,7 +87,8 @@ struct Made {
     oom: Option<OomWatch>,
 }
 
-fn make(shim: &Shim, request: CreateTaskRequest, namespaces: &PodNamespaces) -> Result<Made> {
+/// `scope`: the pod's cgroup where that is another's to make.
+fn make(shim: &Shim, request: CreateTaskRequest, namespaces: &PodNamespaces, scope: Option<&Cgroup>) -> Result<Made> {
     let bundle = PathBuf::from(&request.bundle);
     if !bundle.is_absolute() {
         return Err(Error::invalid(format!("bundle `{}` is not absolute", request.bundle)));
@@ -127,7 +129,11 @@ fn make(shim: &Shim, request: CreateTaskRequest, namespaces: &PodNamespaces) -> 
     shim.record_container(&request.id, record)?;
     // From here on a failure has something to take away.
     point!("shim.create.recorded");
-    let cgroup = shim.hierarchies()?.create(&path)?;
+    let in_scope = scope.and_then(|scope| Some((scope, path.strip_prefix(&scope.path())?.strip_prefix('/')?)));
+    let cgroup = match in_scope {
+        Some((scope, name)) => scope.create_child(name)?,
+        None => shim.hierarchies()?.create(&path)?,
+    };
     point!("shim.create.cgroup");
     let made = in_cgroup(shim, &request, &options, &spec, &root, namespaces, &bundle, &cgroup);
     if made.is_err() {

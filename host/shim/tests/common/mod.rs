@@ -88,6 +88,7 @@ impl Pod {
             pid: Namespace::Container,
             netns_path: Some(format!("/run/netns/{id}")),
             cgroup_parent: format!("/{id}"),
+            holder: false,
             ..Default::default()
         };
         Self {
