@@ -55,7 +55,7 @@ fn in_a_guest(suite: &Suite<'_>, critest: &Path, arguments: &[String]) -> Result
         limit: LIMIT,
         harness: false,
     };
-    let results = loud_step("in the guest", || in_guest(&tools, Version::V6_12, vec![program]))?;
+    let results = loud_step("in the guest", || in_guest(&tools, Version::V6_12, false, vec![program]))?;
     ensure!(results.failed.is_empty(), "in the guest:\n  {}", results.failed.join("\n  "));
     Ok(())
 }

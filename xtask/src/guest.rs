@@ -19,7 +19,7 @@ use crate::{
 /// Whether and what to run in the guest.
 #[derive(clap::Args, Debug)]
 pub struct Arguments {
-    /// Run the tests that another kernel judges in a guest: 6.12 and 6.1 in QEMU, with cgroup v2 and AppArmor
+    /// Run the tests that another kernel judges in a guest: 6.12 and 6.1 in QEMU, with cgroup v2, AppArmor and systemd
     #[arg(long)]
     guest: bool,
     /// Only under this kernel: 6.12 or 6.1
@@ -30,6 +30,8 @@ pub struct Arguments {
 /// What is run under a kernel, and which of it: the guest interprets, so each test must be one that it adds to.
 struct Plan {
     version: Version,
+    /// Whether systemd is the guest's first process.
+    systemd: bool,
     suites: &'static [Suite],
 }
 
@@ -42,6 +44,7 @@ struct Suite {
 const PLANS: &[Plan] = &[
     Plan {
         version: Version::V6_12,
+        systemd: false,
         suites: &[
             Suite { package: "wharf-cgroups", only: &[] },
             Suite { package: "wharf-runtime", only: &[] },
@@ -49,7 +52,8 @@ const PLANS: &[Plan] = &[
             Suite { package: "wharf-e2e", only: OF_ANOTHER_KERNEL },
         ],
     },
-    Plan { version: Version::V6_1, suites: &[Suite { package: "wharf-runtime", only: &[] }] },
+    Plan { version: Version::V6_12, systemd: true, suites: &[Suite { package: "wharf-e2e", only: &["systemd::"] }] },
+    Plan { version: Version::V6_1, systemd: false, suites: &[Suite { package: "wharf-runtime", only: &[] }] },
 ];
 
 /// Of the end-to-end tests, what cgroup v2, AppArmor or an older kernel decides.
@@ -60,6 +64,7 @@ const OF_ANOTHER_KERNEL: &[&str] = &[
     "limits::",
     "namespaces::",
     "stats::",
+    "stuck::frozen",
     "user_namespaces::",
     "users::",
     "walk_through::",
@@ -96,14 +101,15 @@ pub fn run(arguments: &Arguments, packages: &[String], filter: Option<&str>) -> 
     let programs = loud_step("build the tests", || test_programs::build(&selection))?;
     let mut failed = Vec::new();
     for plan in plans {
-        heading(&format!("The guest with Linux {}", plan.version.name()));
+        let name = plan.name();
+        heading(&format!("The guest with {name}"));
         let jobs = plan.programs(&programs, filter);
         if jobs.is_empty() {
             say("  nothing of what was asked for runs there");
             continue;
         }
         let begin = Instant::now();
-        let results = in_guest(&tools, plan.version, jobs)?;
+        let results = in_guest(&tools, plan.version, plan.systemd, jobs)?;
         say(&format!(
             "  {} passed, {} failed, {} ignored in {}",
             results.passed,
@@ -112,7 +118,7 @@ pub fn run(arguments: &Arguments, packages: &[String], filter: Option<&str>) -> 
             duration(begin.elapsed())
         ));
         ensure!(results.passed + results.failed.len() > 0, "no test was run");
-        failed.extend(results.failed.iter().map(|line| format!("Linux {}: {line}", plan.version.name())));
+        failed.extend(results.failed.iter().map(|line| format!("{name}: {line}")));
     }
     ensure!(failed.is_empty(), "in the guest:\n  {}", failed.join("\n  "));
     Ok(())
@@ -122,7 +128,7 @@ pub fn run(arguments: &Arguments, packages: &[String], filter: Option<&str>) -> 
 pub fn machine_tools() -> Result<Option<Tools>> {
     if wharf_testkit::root().is_ok() && wharf_testkit::apt_is_here() {
         // What stays missing is named by the next line.
-        if let Err(error) = step("qemu and kmod", Tools::install_missing) {
+        if let Err(error) = step("qemu, kmod and systemd", Tools::install_missing) {
             say(&format!("      {error:#}"));
         }
     }
@@ -139,6 +145,11 @@ pub fn machine_tools() -> Result<Option<Tools>> {
 // === impl Plan ===
 
 impl Plan {
+    fn name(&self) -> String {
+        let systemd = if self.systemd { " and systemd" } else { "" };
+        format!("Linux {}{systemd}", self.version.name())
+    }
+
     fn programs(&self, built: &[TestProgram], filter: Option<&str>) -> Vec<Program> {
         let mut programs = Vec::new();
         for suite in self.suites {
@@ -151,7 +162,7 @@ impl Plan {
 }
 
 /// Boots a guest with this kernel, holds it to what it is for, and runs programs in it.
-pub fn in_guest(tools: &Tools, version: Version, programs: Vec<Program>) -> Result<Results> {
+pub fn in_guest(tools: &Tools, version: Version, systemd: bool, programs: Vec<Program>) -> Result<Results> {
     let kernel = step("the kernel", || Kernel::fetch(version))?;
     say(&format!("      {}", kernel.release));
     let dir = tempfile::tempdir().context("make a temporary folder")?;
@@ -161,6 +172,7 @@ pub fn in_guest(tools: &Tools, version: Version, programs: Vec<Program>) -> Resu
     let machine =
         Machine { tools, kernel: &kernel, agent: &agent, disk: &disk, memory: MEMORY, processors: PROCESSORS };
     let job = Job::new(&kernel, programs);
+    let job = if systemd { job.under_systemd()? } else { job };
     let guest = step("boot", || machine.boot(&job))?;
     let facts = guest.facts.clone();
     say(&format!("      security modules {}; controllers {}", facts.security, facts.controllers));

@@ -38,13 +38,16 @@ pub struct Kubelet {
 }
 
 impl Kubelet {
-    /// Writes its configuration into `dir`; `cgroup_root` must exist in every hierarchy.
-    pub fn configure(program: &Path, dir: &Path, endpoint: &Path, cgroup_root: &str) -> Result<Self> {
+    /// Writes its configuration into `dir`; `cgroup_root` must exist in every hierarchy, with `systemd` as a slice.
+    pub fn configure(program: &Path, dir: &Path, endpoint: &Path, cgroup_root: &str, systemd: bool) -> Result<Self> {
         let manifests = dir.join("manifests");
         for folder in [manifests.clone(), dir.join("root"), dir.join("cert"), dir.join("logs")] {
             fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
         }
-        let config = config(dir, endpoint, cgroup_root);
+        let mut config = config(dir, endpoint, cgroup_root);
+        if systemd {
+            config["cgroupDriver"] = json!("systemd");
+        }
         fs::write(dir.join("resolv.conf"), "nameserver 10.96.0.11\n").context("write resolv.conf")?;
         let (program, dir) = (program.to_owned(), dir.to_owned());
         Ok(Self { program, dir, config, stats: StatsFrom::Cri, child: None })

@@ -3,6 +3,7 @@
 //! All of it happens in network and mount namespaces of its own; pods get their network by CNI's bridge and portmap.
 #![forbid(unsafe_code)]
 
+mod cgroup_root;
 mod client;
 mod kubelet;
 mod node;
@@ -33,6 +34,9 @@ struct Arguments {
     /// Where that runtime reads hosts.toml files
     #[arg(long, requires = "endpoint")]
     certs_d: Option<PathBuf>,
+    /// systemd makes the control groups, also those of the kubelet, which has the node's `kubepods.slice`: for a guest
+    #[arg(long)]
+    systemd: bool,
     /// Keep the kubelet's and the daemon's logs in this folder
     #[arg(long)]
     keep: Option<PathBuf>,

@@ -7,13 +7,11 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use wharf_testkit::{
-    BridgeNetwork, Daemon, DaemonOptions, DockerRegistry, Image, Kind, Layer, make_cgroup, remove_cgroup, request,
-    wait_for,
-};
+use wharf_testkit::{BridgeNetwork, Daemon, DaemonOptions, DockerRegistry, Image, Kind, Layer, request, wait_for};
 
 use crate::{
     Arguments,
+    cgroup_root::CgroupRoot,
     client::Client,
     kubelet::{HOSTNAME, Kubelet, READ_ONLY},
 };
@@ -29,7 +27,7 @@ pub struct Node {
     pub daemon: Option<Daemon>,
     /// Where containerd's API is served: beside CRI, or by a reference on the same socket.
     pub containerd: PathBuf,
-    cgroup: String,
+    cgroup: CgroupRoot,
     dir: TempDir,
     _registry: DockerRegistry,
 }
@@ -41,7 +39,8 @@ impl Node {
         let image = Image::new(Kind::OciIndex, layers, &json!({ "Cmd": ["sh"] }))?;
         registry.push("busybox", "1", &image)?;
         let dir = tempfile::Builder::new().prefix("wharf-kubelet-").tempdir().context("make a folder")?;
-        let cgroup = format!("/{}", dir.path().file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase());
+        let name = dir.path().file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+        let cgroup = CgroupRoot::make(&name, arguments.systemd)?;
         let (daemon, endpoint) = match (&arguments.endpoint, &arguments.certs_d) {
             (Some(endpoint), certs_d) => {
                 if let Some(certs_d) = certs_d {
@@ -56,14 +55,14 @@ impl Node {
                     mirrors: vec![(REGISTRY.into(), registry.address().to_owned())],
                     config: network.config(),
                     environment: vec![network.environment()],
+                    systemd: arguments.systemd,
                     ..DaemonOptions::default()
                 })?;
                 let socket = daemon.socket();
                 (Some(daemon), socket)
             }
         };
-        make_cgroup(&cgroup)?;
-        let kubelet = Kubelet::configure(&arguments.kubelet, dir.path(), &endpoint, &cgroup)?;
+        let kubelet = Kubelet::configure(&arguments.kubelet, dir.path(), &endpoint, cgroup.path(), arguments.systemd)?;
         let containerd = daemon.as_ref().map_or(endpoint, |daemon| daemon.state().join("containerd.sock"));
         let mut node = Self { kubelet, daemon, containerd, cgroup, dir, _registry: registry };
         if let Err(error) = node.kubelet.start() {
@@ -212,7 +211,7 @@ impl Node {
             left = daemon.scope().alive();
         }
         // kubepods and what it made below are the kubelet's: a kubelet never removes them.
-        ensure!(remove_cgroup(&self.cgroup), "cgroup {} is still in use", self.cgroup);
+        self.cgroup.remove()?;
         removed?;
         ensure!(left.is_empty(), "left behind:\n  {}", left.join("\n  "));
         let folder = self.dir.path().to_owned();

@@ -1,5 +1,5 @@
 //! Runs one command line in a guest and passes its output and end on:
-//! `cargo run --release -p wharf-vm --example guest -- [6.1|6.12] COMMAND [ARGUMENT…]`
+//! `cargo run --release -p wharf-vm --example guest -- 6.1|6.12 [--systemd] COMMAND [ARGUMENT…]`
 
 use std::{
     collections::BTreeMap,
@@ -17,9 +17,13 @@ fn main() -> Result<ExitCode> {
     let version = match arguments.first().map(String::as_str) {
         Some("6.1") => Version::V6_1,
         Some("6.12") => Version::V6_12,
-        _ => bail!("usage: guest 6.1|6.12 COMMAND [ARGUMENT…]"),
+        _ => bail!("usage: guest 6.1|6.12 [--systemd] COMMAND [ARGUMENT…]"),
     };
     arguments.remove(0);
+    let systemd = arguments.first().is_some_and(|word| word == "--systemd");
+    if systemd {
+        arguments.remove(0);
+    }
     let tools = Tools::find()?;
     let kernel = Kernel::fetch(version)?;
     let program = Program {
@@ -38,7 +42,9 @@ fn main() -> Result<ExitCode> {
     let disk = disk.path().display().to_string();
     let agent = agent_beside()?;
     let machine = Machine { tools: &tools, kernel: &kernel, agent: &agent, disk: &disk, memory: 2048, processors: 2 };
-    let mut guest = machine.boot(&Job::new(&kernel, vec![program]))?;
+    let job = Job::new(&kernel, vec![program]);
+    let job = if systemd { job.under_systemd()? } else { job };
+    let mut guest = machine.boot(&job)?;
     loop {
         match guest.next(Instant::now() + LIMIT)? {
             Some(Event::Line { text }) => println!("{text}"),

@@ -22,4 +22,14 @@ $b cp /job.json /root/run/wharf-vm.json
 for place in proc sys dev; do
   $b mount --move /$place /root/$place || fail "move /$place"
 done
+if [ -e /manager ]; then
+  units=/root/run/systemd
+  $b mkdir -p $units/system $units/system-generators
+  $b cp /agent.service $units/system/wharf-vm-agent.service || fail "write the agent's unit"
+  # What this machine would start at its own boot is nothing to a guest, and to find it takes seconds there.
+  for generator in /root/usr/lib/systemd/system-generators/*; do
+    $b ln -s /dev/null "$units/system-generators/${generator##*/}"
+  done
+  exec $b switch_root /root "$($b cat /manager)" --unit=wharf-vm-agent.service --show-status=no || fail "become systemd"
+fi
 exec $b switch_root /root "$($b cat /agent)" || fail "become the agent"

@@ -2,7 +2,13 @@ use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result};
 
-use crate::{archive::Archive, job::Job, kernel::Kernel, modules, tools::Tools};
+use crate::{
+    archive::Archive,
+    job::{Job, SYSTEMD},
+    kernel::Kernel,
+    modules,
+    tools::Tools,
+};
 
 const INIT: &str = include_str!("init.sh");
 
@@ -25,5 +31,18 @@ pub fn initramfs(tools: &Tools, kernel: &Kernel, agent: &Path, job: &Job) -> Res
     archive.file("modules/order", order.as_bytes());
     archive.file("agent", agent.display().to_string().as_bytes());
     archive.file("job.json", &serde_json::to_vec(job)?);
+    if job.systemd {
+        archive.file("manager", SYSTEMD.as_bytes());
+        archive.file("agent.service", unit(agent).as_bytes());
+    }
     Ok(archive.finish())
+}
+
+/// The agent as the one thing that systemd starts: nothing of a usual boot is of use to a test.
+fn unit(agent: &Path) -> String {
+    format!(
+        "[Unit]\nDescription=Wharf's agent in a guest\nDefaultDependencies=no\n\n\
+         [Service]\nExecStart={}\nStandardOutput=file:/dev/console\nStandardError=file:/dev/console\n",
+        agent.display()
+    )
 }

@@ -1,5 +1,10 @@
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
+use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::Kernel;
@@ -8,6 +13,8 @@ use crate::kernel::Kernel;
 pub const PORT: &str = "wharf.events";
 /// Where the disk is mounted in the guest.
 pub const DISK: &str = "/disk";
+/// The first process of a guest that has systemd.
+pub(crate) const SYSTEMD: &str = "/usr/lib/systemd/systemd";
 
 /// What a guest does from its start to its end.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -16,6 +23,8 @@ pub struct Job {
     pub modules: PathBuf,
     /// One after the other, whatever the one before came to.
     pub programs: Vec<Program>,
+    /// Whether systemd is the first process, and the agent a service of it.
+    pub systemd: bool,
 }
 
 /// One program of a job. It finds this machine's files at their own paths, and what it writes is lost with the guest,
@@ -98,6 +107,17 @@ pub enum End {
 impl Job {
     /// A job under this kernel.
     pub fn new(kernel: &Kernel, programs: Vec<Program>) -> Self {
-        Self { modules: kernel.modules.clone(), programs }
+        Self { modules: kernel.modules.clone(), programs, systemd: false }
+    }
+
+    /// With this machine's systemd as the first process of the guest.
+    ///
+    /// # Errors
+    ///
+    /// When this machine has none.
+    pub fn under_systemd(mut self) -> Result<Self> {
+        ensure!(Path::new(SYSTEMD).is_file(), "{SYSTEMD} is missing: install the package systemd");
+        self.systemd = true;
+        Ok(self)
     }
 }

@@ -19,6 +19,8 @@ pub struct Tools {
 
 /// Packages that must be installed, for their programs need files of theirs at fixed places.
 const INSTALLED: &[(&str, &str)] = &[("qemu-system-x86_64", "qemu-system-x86"), ("depmod", "kmod")];
+/// And for guests that have it as their first process.
+const FOR_SYSTEMD: &[(&str, &str)] = &[("systemctl", "systemd")];
 
 impl Tools {
     /// Finds them; those that are missing and can be fetched without being installed are fetched.
@@ -50,7 +52,7 @@ impl Tools {
     ///
     /// When apt fails, with its own words.
     pub fn install_missing() -> Result<()> {
-        install_missing(INSTALLED)
+        install_missing(&[INSTALLED, FOR_SYSTEMD].concat())
     }
 }
 

@@ -1,5 +1,5 @@
-//! The first process of a guest: mounts what a node has, runs the job's programs one after the other, tells what
-//! happens, and powers off. As the parent of every orphan it reaps them.
+//! The first process of a guest, or the one service of a guest whose first process is systemd: mounts what a node has, runs the
+//! job's programs one after the other, tells what happens, and powers off. As the first process it reaps every orphan.
 #![forbid(unsafe_code)]
 
 mod left;
@@ -41,7 +41,7 @@ fn work(port: &Port) -> Result<()> {
     let job: Job = serde_json::from_slice(&text).with_context(|| format!("read {JOB}"))?;
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").context("read the kernel's release")?;
     let kernel = kernel.trim().to_owned();
-    setup::node(&job.modules, Path::new("/lib/modules").join(&kernel).as_path())?;
+    setup::node(&job.modules, Path::new("/lib/modules").join(&kernel).as_path(), job.systemd)?;
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
     let security = read("/sys/kernel/security/lsm");
     port.tell(&Event::Ready { kernel, security, controllers: read("/sys/fs/cgroup/cgroup.subtree_control") });

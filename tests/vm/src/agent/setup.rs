@@ -11,10 +11,24 @@ const CGROUPS: &str = "/sys/fs/cgroup";
 
 /// Makes a node of the bare machine: what systemd mounts elsewhere, cgroup v2 with every controller handed down, modules,
 /// loopback, the host's name.
-pub fn node(modules: &Path, place: &Path) -> Result<()> {
+///
+/// `systemd`: it has done its part.
+pub fn node(modules: &Path, place: &Path, systemd: bool) -> Result<()> {
     fs::create_dir_all(place).with_context(|| format!("make {}", place.display()))?;
     mount(Some(modules), place, None::<&str>, MsFlags::MS_BIND, None::<&str>)
         .with_context(|| format!("bind {} to {}", modules.display(), place.display()))?;
+    if !systemd {
+        mounts()?;
+        cgroups()?;
+    }
+    devices(place)?;
+    let tmp = format!("{DISK}/tmp");
+    fs::create_dir_all(&tmp).with_context(|| format!("make {tmp}"))?;
+    nix::unistd::sethostname("guest").context("set the host's name")?;
+    run("ip", &["link", "set", "lo", "up"])
+}
+
+fn mounts() -> Result<()> {
     for (kind, at, options) in [
         ("devpts", "/dev/pts", "newinstance,ptmxmode=0666,mode=0620,gid=5"),
         ("tmpfs", "/dev/shm", "mode=1777"),
@@ -31,12 +45,7 @@ pub fn node(modules: &Path, place: &Path) -> Result<()> {
         let _ = fs::remove_file(link);
         std::os::unix::fs::symlink(target, link).with_context(|| format!("link {link}"))?;
     }
-    devices(place)?;
-    cgroups()?;
-    let tmp = format!("{DISK}/tmp");
-    fs::create_dir_all(&tmp).with_context(|| format!("make {tmp}"))?;
-    nix::unistd::sethostname("guest").context("set the host's name")?;
-    run("ip", &["link", "set", "lo", "up"])
+    Ok(())
 }
 
 // The nodes of modules that are loaded when somebody opens them: /dev/fuse, /dev/loop-control, /dev/net/tun.
