@@ -13,7 +13,10 @@ pub struct PodsConfig {
     pub shim: PathBuf,
     /// The daemon's gRPC socket; shims forward their events to `<address>.ttrpc`.
     pub address: PathBuf,
-    /// The control group below which a pod lives whose request names none: `<cgroup_parent>/<pod id>`.
+    /// Who makes the control groups of pods.
+    pub cgroup_driver: CgroupDriver,
+    /// The control group below which a pod lives whose request names none: `<cgroup_parent>/<pod id>`; with
+    /// [`CgroupDriver::Systemd`] the name of a slice.
     pub cgroup_parent: String,
     /// Whether a pod in a control group of its client's gets an empty one with its id below that, by which cAdvisor knows
     /// the pod.
@@ -37,6 +40,15 @@ pub struct PodsConfig {
     pub kill_deadline: Duration,
 }
 
+/// Who makes the control groups of pods, and so what a client's name for one is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CgroupDriver {
+    /// We do: a name is a path.
+    Cgroupfs,
+    /// systemd does, a scope a pod: a name is a slice.
+    Systemd,
+}
+
 impl PodsConfig {
     /// A configuration with the defaults of a node, for the given folders.
     pub fn new(state: PathBuf, shim: PathBuf, address: PathBuf) -> Self {
@@ -45,6 +57,7 @@ impl PodsConfig {
             state,
             shim,
             address,
+            cgroup_driver: CgroupDriver::Cgroupfs,
             cgroup_parent: "/wharf".into(),
             marks: false,
             handlers: BTreeMap::from([("native".into(), Handler::Native)]),

@@ -12,6 +12,7 @@ use wharf_network::Networks;
 use wharf_shim_api::Features;
 use wharf_snapshots::Snapshots;
 use wharf_store::Store;
+use wharf_systemd::Systemd;
 
 use crate::{
     PodsConfig,
@@ -37,6 +38,8 @@ pub(crate) struct Inner {
     pub(crate) images: Images,
     pub(crate) networks: Networks,
     pub(crate) cgroups: Hierarchies,
+    /// Spoken to only for pods in scopes.
+    pub(crate) systemd: Systemd,
     pub(crate) operations: Operations,
     pub(crate) events: Hub,
     /// By runtime handler: what each can do, once it was asked.
@@ -109,6 +112,7 @@ impl Inner {
         Self {
             events: Hub::new(config.event_buffer),
             operations: Operations::new(config.step_deadline),
+            systemd: Systemd::new(config.step_deadline),
             config,
             store,
             snapshots,

@@ -33,7 +33,7 @@ mod streams;
 mod time;
 
 pub use self::{
-    config::PodsConfig,
+    config::{CgroupDriver, PodsConfig},
     container::{Container, ContainerMetadata, ContainerRequest, ContainerState, ImageVolume, NewContainer, User},
     events::{Event, EventKind, Events},
     exec::{ExecOutput, ExecRequest},

@@ -48,6 +48,8 @@ pub struct DaemonOptions {
     pub at: Option<PathBuf>,
     /// The daemon's name beside this program: an armed one has another.
     pub program: String,
+    /// Whether systemd makes its cgroups, in a slice of its own.
+    pub systemd: bool,
 }
 
 impl Default for DaemonOptions {
@@ -63,6 +65,7 @@ impl Default for DaemonOptions {
             mounts: None,
             at: None,
             program: "wharf".into(),
+            systemd: false,
         }
     }
 }
@@ -112,7 +115,11 @@ impl Daemon {
             Some(root) => WorkDir::at(root)?,
             None => WorkDir::new(&options.name)?,
         };
-        let cgroup_parent = format!("/{}", dirs.unique());
+        let mut cgroup_parent = format!("/{}", dirs.unique());
+        if options.systemd {
+            // With a dash it would be in another's slice.
+            cgroup_parent = format!("{}.slice", cgroup_parent.replace('-', "_"));
+        }
         let config = dirs.root().join("config.toml");
         let certs = dirs.root().join("certs.d");
         for (host, address) in &options.mirrors {
@@ -126,7 +133,8 @@ impl Daemon {
         }
         let mut text = String::new();
         writeln!(text, "[log]\nlevel = {:?}\n", options.log_level)?;
-        writeln!(text, "[cri]\ncgroup_parent = {cgroup_parent:?}\n{}\n", options.cri)?;
+        let driver = if options.systemd { "systemd" } else { "cgroupfs" };
+        writeln!(text, "[cri]\ncgroup_driver = {driver:?}\ncgroup_parent = {cgroup_parent:?}\n{}\n", options.cri)?;
         if !options.config.contains("[network]") {
             // A machine of tests has no network plugins; most tests need none.
             writeln!(text, "[network]\nmode = \"loopback\"\n")?;
@@ -303,7 +311,7 @@ impl Daemon {
         &self.config
     }
 
-    /// The cgroup below which it makes its pods'.
+    /// The cgroup below which it makes its pods', with systemd a slice's.
     pub fn cgroup_parent(&self) -> &str {
         &self.cgroup_parent
     }

@@ -97,7 +97,7 @@ impl RuntimeService for Runtime {
     }
 
     async fn runtime_config(&self, request: Request<RuntimeConfigRequest>) -> Answer<RuntimeConfigResponse> {
-        serve("RuntimeConfig", request, runtime_config).await
+        serve("RuntimeConfig", request, |asked| runtime_config(self, asked)).await
     }
 
     async fn reopen_container_log(

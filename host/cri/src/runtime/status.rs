@@ -6,6 +6,7 @@ use wharf_api::cri::{
     StatusResponse,
 };
 use wharf_error::Result;
+use wharf_pods::CgroupDriver;
 use wharf_shim_api::Features;
 
 use super::Runtime;
@@ -58,6 +59,10 @@ fn info(runtime: &Runtime, ready: bool, network: &str) -> BTreeMap<String, Strin
         "namespace": pods.namespace,
         "state": pods.state,
         "shim": pods.shim,
+        "cgroupDriver": match pods.cgroup_driver {
+            CgroupDriver::Cgroupfs => "cgroupfs",
+            CgroupDriver::Systemd => "systemd",
+        },
         "cgroupParent": pods.cgroup_parent,
         "handlers": pods.handlers.keys().collect::<Vec<_>>(),
         "defaultHandler": pods.default_handler,

@@ -22,7 +22,7 @@ impl Inner {
             async move {
                 while let Some(shim) = entry.found_shim() {
                     if shim.wait_sandbox().await.is_ok() {
-                        // It was shut down; whoever asked for that books it.
+                        inner.end_ended(entry).await;
                         return;
                     }
                     tokio::time::sleep(PAUSE).await;
@@ -44,6 +44,24 @@ impl Inner {
             }
             .instrument(span),
         );
+    }
+
+    /// The pod's sandbox has ended: whoever asked for that books it. Nobody did where its own process was killed, as with a scope
+    /// that is stopped by hand.
+    async fn end_ended(self: &Arc<Self>, entry: Arc<PodEntry>) {
+        let (inner, what) = (self.clone(), format!("stop pod sandbox {}", entry.row().id));
+        let stopped = self.detached(what, Duration::ZERO, async move {
+            let _life = entry.life.take().await;
+            // A stop that failed has nobody to ask any more either, and is tried again by who asked for it.
+            if entry.row().stage != Stage::Made || entry.found_shim().is_none() {
+                return Ok(());
+            }
+            tracing::warn!("the pod was ended, and not by its client: what is left of it is stopped");
+            inner.stop_pod(&entry).await
+        });
+        if let Err(error) = stopped.await {
+            tracing::error!(%error, "stop what is left of a pod; its removal tries again");
+        }
     }
 
     /// The pod's shim is gone: ends what is left and books the pod as not ready. Callers hold its `life`.

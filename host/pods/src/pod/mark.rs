@@ -9,11 +9,12 @@ use crate::inner::Inner;
 
 impl Inner {
     /// Makes it where the configuration says so. cAdvisor looks at control groups, and knows a pod, and with it the pod's
-    /// network, by one: others have a pause container there. A pod whose group is ours has its id on that.
+    /// network, by one: others have a pause container there. A pod whose group is ours has its id on that, and one in a scope
+    /// of systemd's has a process in it from the start.
     ///
     /// Nothing but metrics depends on it, so that a failure is a warning.
     pub(crate) async fn make_mark(&self, pod: &Pod) {
-        if !self.config.marks || pod.owns_cgroup {
+        if !self.config.marks || pod.owns_cgroup || pod.scope.is_some() {
             return;
         }
         let (cgroups, path) = (self.cgroups.clone(), mark(pod));
@@ -25,7 +26,8 @@ impl Inner {
 
     /// Removes it, whatever the configuration says now. Safe to repeat.
     pub(crate) async fn remove_mark(&self, pod: &Pod) -> Result<()> {
-        if pod.owns_cgroup {
+        // In a scope it is not empty before the shim is gone.
+        if pod.owns_cgroup || pod.scope.is_some() {
             return Ok(());
         }
         let (group, deadline) = (self.cgroups.open(&mark(pod))?, self.config.kill_deadline);
@@ -33,6 +35,6 @@ impl Inner {
     }
 }
 
-fn mark(pod: &Pod) -> String {
+pub(super) fn mark(pod: &Pod) -> String {
     format!("{}/{}", pod.sandbox.cgroup_parent.trim_end_matches('/'), pod.id)
 }

@@ -4,6 +4,7 @@ mod process;
 mod record;
 mod remove;
 mod run;
+mod scope;
 mod stop;
 mod update;
 

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use wharf_network::NetworkRequest;
 use wharf_shim_api::SandboxOptions;
 
+use super::scope::PodScope;
+
 /// What tells one pod from another in the words of its client.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct PodMetadata {
@@ -102,6 +104,9 @@ pub struct Pod {
     pub(crate) address: String,
     /// Whether the pod's control group is ours to remove.
     pub(crate) owns_cgroup: bool,
+    /// The unit of systemd's that the pod's control group is, where it is one.
+    #[serde(default)]
+    pub(crate) scope: Option<PodScope>,
 }
 
 impl Pod {

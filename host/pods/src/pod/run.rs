@@ -52,9 +52,7 @@ impl Inner {
             sandbox.netns_path = Some(format!("/run/netns/wharf-{id}"));
         }
         let owns_cgroup = sandbox.cgroup_parent.is_empty();
-        if owns_cgroup {
-            sandbox.cgroup_parent = format!("{}/{id}", self.config.cgroup_parent.trim_end_matches('/'));
-        }
+        let scope = self.place(&id, &mut sandbox)?;
         let pod = Pod {
             id: id.clone(),
             metadata: request.metadata,
@@ -70,6 +68,7 @@ impl Inner {
             stage: Stage::Making,
             address: String::new(),
             owns_cgroup,
+            scope,
         };
         let entry = self.add_pod(pod).await?;
         let _life = entry.life.take().await;
@@ -112,6 +111,8 @@ impl Inner {
         self.update_pod(entry, |pod| pod.address = address).await?;
         shim.create_sandbox(&dir, &pod.sandbox).await?;
         point!("pods.run.created");
+        self.enter_scope(&pod, &shim).await?;
+        point!("pods.run.scope");
         self.attach(&pod, network).await?;
         point!("pods.run.attached");
         let pid = shim.start_sandbox().await?;

@@ -135,14 +135,24 @@ impl Inner {
 
     /// Removes the pod's control group where it is ours, and the parent of all such with the last of them.
     pub(crate) async fn remove_group(&self, pod: &Pod) -> Result<()> {
+        if let Some(scope) = &pod.scope {
+            return self.leave_scope(pod, scope).await;
+        }
         if pod.owns_cgroup {
             let group = self.cgroups.open(&pod.sandbox.cgroup_parent)?;
-            let parent = self.cgroups.open(&self.config.cgroup_parent)?;
+            // By the row: the configuration may name another by now.
+            let parent = pod
+                .sandbox
+                .cgroup_parent
+                .rsplit_once('/')
+                .map(|(parent, _)| parent)
+                .filter(|parent| !parent.is_empty());
+            let parent = parent.map(|parent| self.cgroups.open(parent)).transpose()?;
             let deadline = self.config.kill_deadline;
             super::run::blocking("remove the pod's control group", move || {
                 group.delete(deadline)?;
                 point!("pods.stop.cgroup");
-                parent.delete_if_empty()
+                parent.map_or(Ok(()), |parent| parent.delete_if_empty())
             })
             .await?;
         }

@@ -38,7 +38,17 @@ impl Inner {
         if pod.owns_cgroup {
             let group = self.cgroups.open(&pod.sandbox.cgroup_parent)?;
             let asked = limits.clone();
-            let warnings = blocking("set the pod's limits", move || group.apply(&asked)).await?;
+            let set = {
+                let group = group.clone();
+                move || group.apply(&asked)
+            };
+            // First, since the kernel judges them.
+            let warnings = blocking("set the pod's limits", set.clone()).await?;
+            if let Some(scope) = &pod.scope {
+                self.systemd.set_limits(&scope.unit, &limits).await?;
+                // It rounds some.
+                blocking("set the pod's limits", set).await?;
+            }
             for warning in warnings {
                 tracing::warn!(pod = %pod.id, warning, "limit");
             }

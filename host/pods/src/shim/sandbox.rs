@@ -1,11 +1,11 @@
 use std::{path::Path, time::Duration};
 
-use wharf_error::Result;
+use wharf_error::{Error, Kind, Result};
 use wharf_shim_api::{
-    NETWORK_TASK, SANDBOX_OPTIONS_TYPE_URL, SandboxOptions,
+    HOLDER, NETWORK_TASK, SANDBOX_OPTIONS_TYPE_URL, SandboxOptions,
     sandbox::{
-        CreateSandboxRequest, PingRequest, SandboxStatusRequest, ShutdownSandboxRequest, StartSandboxRequest,
-        StopSandboxRequest, WaitSandboxRequest,
+        CreateSandboxRequest, PingRequest, SandboxStatusRequest, SandboxStatusResponse, ShutdownSandboxRequest,
+        StartSandboxRequest, StopSandboxRequest, WaitSandboxRequest,
     },
     to_json,
 };
@@ -56,12 +56,24 @@ impl Shim {
 
     /// The id of a task in the pod's network. A shim of others says none, and has a process that is in it.
     pub(crate) async fn network_task(&self) -> Result<u32> {
+        let status = self.sandbox_status().await?;
+        Ok(status.info.get(NETWORK_TASK).and_then(|id| id.parse().ok()).unwrap_or(status.pid))
+    }
+
+    /// The process that holds the pod's control group, asked for with the sandbox's options.
+    pub(crate) async fn holder(&self) -> Result<u32> {
+        let status = self.sandbox_status().await?;
+        let pid = status.info.get(HOLDER).and_then(|id| id.parse().ok());
+        pid.ok_or_else(|| {
+            Error::new(Kind::Unsupported, "the pod's supervisor knows nothing of a process for its control group")
+                .hint("install the containerd-shim-wharf-v1 that came with this wharf")
+        })
+    }
+
+    async fn sandbox_status(&self) -> Result<SandboxStatusResponse> {
         let request = SandboxStatusRequest { sandbox_id: self.pod.to_string(), verbose: true, ..Default::default() };
         let sandboxes = self.sandboxes();
-        let status =
-            self.ask("sandbox status", |context| async move { sandboxes.sandbox_status(context, &request).await });
-        let status = status.await?;
-        Ok(status.info.get(NETWORK_TASK).and_then(|id| id.parse().ok()).unwrap_or(status.pid))
+        self.ask("sandbox status", |context| async move { sandboxes.sandbox_status(context, &request).await }).await
     }
 
     /// Waits for the end of the sandbox, as long as it takes.

@@ -5,8 +5,9 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use toml::{Table, Value};
+use wharf_systemd::Slice;
 
-use super::{Config, DEFAULT_FILE, Handler};
+use super::{CgroupDriver, Config, DEFAULT_FILE, Handler};
 
 // === impl Config ===
 
@@ -35,11 +36,7 @@ impl Config {
             ensure!(path.is_absolute(), "{key} = {path:?}: not an absolute path");
         }
         ensure!(!self.root.starts_with(&self.state), "root = {:?} is inside of state = {:?}", self.root, self.state);
-        ensure!(
-            self.cri.cgroup_parent.starts_with('/') && self.cri.cgroup_parent.len() > 1,
-            "cri.cgroup_parent = {:?}: not an absolute path below the root",
-            self.cri.cgroup_parent
-        );
+        self.check_cgroups()?;
         ensure!(
             (16..=1 << 20).contains(&self.cri.max_log_line),
             "cri.max_log_line = {}: not from 16 to 1048576",
@@ -98,6 +95,11 @@ impl Config {
                 Handler::Native {} => {}
                 Handler::Oci { path, options, .. } => {
                     ensure!(path.is_absolute(), "runtimes.{name}.path = {path:?}: not an absolute path");
+                    ensure!(
+                        !options.iter().any(|option| option_name(option) == "systemd-cgroup"),
+                        "runtimes.{name}.options: --systemd-cgroup: it is given the path of a control group, which with \
+                         cri.cgroup_driver = \"systemd\" is in a scope of systemd's already: leave it out"
+                    );
                     if let Some(ours) = options.iter().find(|option| is_ours(option)) {
                         bail!("runtimes.{name}.options: {ours} is set by the shim");
                     }
@@ -111,6 +113,23 @@ impl Config {
                 }
             }
             handler.passed_annotations().with_context(|| format!("runtimes.{name}"))?;
+        }
+        Ok(())
+    }
+
+    fn check_cgroups(&self) -> Result<()> {
+        let parent = self.cri.cgroup_parent();
+        match self.cri.cgroup_driver {
+            CgroupDriver::Cgroupfs => {
+                ensure!(
+                    parent.starts_with('/') && parent.len() > 1,
+                    "cri.cgroup_parent = {parent:?}: not an absolute path below the root"
+                );
+            }
+            CgroupDriver::Systemd => {
+                let what = || format!("cri.cgroup_parent = {parent:?}, with cgroup_driver = \"systemd\"");
+                Slice::parse(parent).with_context(what)?;
+            }
         }
         Ok(())
     }
@@ -135,8 +154,12 @@ impl Config {
 
 /// An option of a command line like runc's that the shim itself sets: `--log`, not `--log-level`.
 fn is_ours(option: &str) -> bool {
-    let name = option.split_once('=').map_or(option, |(name, _)| name);
-    matches!(name.trim_start_matches('-'), "root" | "log" | "log-format")
+    matches!(option_name(option), "root" | "log" | "log-format")
+}
+
+/// Without its dashes and its value.
+fn option_name(option: &str) -> &str {
+    option.split_once('=').map_or(option, |(name, _)| name).trim_start_matches('-')
 }
 
 /// Parses one file, and checks its keys while file and line are still known.
@@ -187,6 +210,16 @@ mod tests {
         let file = dir.path().join("config.toml");
         fs::write(&file, text).unwrap();
         (dir, file)
+    }
+
+    #[test]
+    fn with_systemd_the_parent_is_a_slice() {
+        let check = |text: &str| toml::from_str::<Config>(text).unwrap().check().map_err(|error| format!("{error:#}"));
+        check("[cri]\ncgroup_driver = \"systemd\"\n").unwrap();
+        check("[cri]\ncgroup_driver = \"systemd\"\ncgroup_parent = \"a-b.slice\"\n").unwrap();
+        let error = check("[cri]\ncgroup_driver = \"systemd\"\ncgroup_parent = \"/wharf\"\n").unwrap_err();
+        assert!(error.contains("/wharf") && error.contains("slice"), "{error}");
+        assert!(check("[cri]\ncgroup_parent = \"a.slice\"\n").is_err());
     }
 
     #[test]
@@ -288,6 +321,7 @@ mod tests {
             ("[runtimes.a]\ntype = \"shim\"\npath = \"/x\"\nbinary = \"runc\"\n", "binary"),
             ("[runtimes.a]\ntype = \"native\"\npath = \"/x\"\n", "path"),
             ("[runtimes.a]\ntype = \"oci\"\npath = \"/x\"\noptions = [\"--root=/y\"]\n", "--root=/y"),
+            ("[runtimes.a]\ntype = \"oci\"\npath = \"/x\"\noptions = [\"--systemd-cgroup\"]\n", "leave it out"),
         ] {
             let error = check(text).unwrap_err();
             assert!(error.contains(word), "{text}: {error}");
@@ -309,7 +343,7 @@ mod tests {
         fs::write(dir.path().join("conf.d/20-b.toml"), "[cri]\ncgroup_parent = \"/b\"\n").unwrap();
         fs::write(dir.path().join("conf.d/30-c.off"), "nonsense").unwrap();
         let config = Config::load(&file).unwrap();
-        assert_eq!((config.cri.cgroup_parent.as_str(), config.cri.max_log_line), ("/b", 100));
+        assert_eq!((config.cri.cgroup_parent(), config.cri.max_log_line), ("/b", 100));
         fs::write(dir.path().join("conf.d/40-d.toml"), "rooot = 1\n").unwrap();
         assert!(Config::load(&file).unwrap_err().to_string().contains("40-d.toml"));
     }

@@ -44,10 +44,19 @@ pub(crate) enum LogFormat {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Cri {
-    pub(crate) cgroup_parent: String,
+    pub(crate) cgroup_driver: CgroupDriver,
+    /// None: `/wharf`, and with systemd `wharf.slice`.
+    pub(crate) cgroup_parent: Option<String>,
     pub(crate) max_log_line: usize,
     pub(crate) event_buffer: usize,
     pub(crate) cdi_spec_dirs: Vec<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum CgroupDriver {
+    Cgroupfs,
+    Systemd,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -224,7 +233,8 @@ impl Config {
     pub(crate) fn settled(self) -> Self {
         let (socket, runtimes) = (Some(self.socket()), self.runtimes());
         let containerd = Containerd { socket: Some(self.containerd_socket().unwrap_or_default()) };
-        Self { socket, containerd, runtimes, ..self }
+        let cri = Cri { cgroup_parent: Some(self.cri.cgroup_parent().to_owned()), ..self.cri.clone() };
+        Self { socket, containerd, runtimes, cri, ..self }
     }
 
     /// The runtime handlers that are configured, and `native`.
@@ -244,11 +254,22 @@ impl Default for Log {
 impl Default for Cri {
     fn default() -> Self {
         Self {
-            cgroup_parent: "/wharf".into(),
+            cgroup_driver: CgroupDriver::Cgroupfs,
+            cgroup_parent: None,
             max_log_line: 16 * 1024,
             event_buffer: 1000,
             cdi_spec_dirs: vec!["/etc/cdi".into(), "/var/run/cdi".into()],
         }
+    }
+}
+
+impl Cri {
+    pub(crate) fn cgroup_parent(&self) -> &str {
+        let usual = match self.cgroup_driver {
+            CgroupDriver::Cgroupfs => "/wharf",
+            CgroupDriver::Systemd => "wharf.slice",
+        };
+        self.cgroup_parent.as_deref().unwrap_or(usual)
     }
 }
 

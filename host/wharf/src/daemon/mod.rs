@@ -1,6 +1,7 @@
 //! `wharf daemon`: puts the crates together, serves them, and ends without taking a container along.
 
 mod build;
+mod cgroup_driver;
 mod dirs;
 mod events;
 mod flags;

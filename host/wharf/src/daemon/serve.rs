@@ -14,8 +14,8 @@ use wharf_cri::CriConfig;
 use wharf_listen::incoming;
 use wharf_streaming::{Server, StreamingConfig, TlsFiles};
 
-use super::{build::Parts, dirs::Dirs, events, signals};
-use crate::config::Config;
+use super::{build::Parts, cgroup_driver, dirs::Dirs, events, signals};
+use crate::config::{CgroupDriver, Config};
 
 /// How long calls under way may take once the daemon is told to stop. What they began goes on in their shims.
 const GRACE: Duration = Duration::from_secs(10);
@@ -23,6 +23,7 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Serves until SIGTERM or SIGINT. Pods and containers go on without us.
 pub(super) async fn serve(config: Config) -> Result<()> {
     let stop = signals::stop()?;
+    cgroup_driver::check(&config).await?;
     let dirs = Dirs::make(&config)?;
     let Parts { plugins, images, pods, snapshots, store } = Parts::build(&config, &dirs).await?;
 
@@ -108,6 +109,10 @@ pub(super) async fn serve(config: Config) -> Result<()> {
 
 fn node_info(config: &Config, socket: &Path, streaming: &Server) -> NodeInfo {
     let containerd = config.containerd_socket().map_or_else(|| "none".to_owned(), |path| path.display().to_string());
+    let driver = match config.cri.cgroup_driver {
+        CgroupDriver::Cgroupfs => "cgroupfs",
+        CgroupDriver::Systemd => "systemd",
+    };
     let facts = [
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
         ("root", config.root.display().to_string()),
@@ -116,7 +121,8 @@ fn node_info(config: &Config, socket: &Path, streaming: &Server) -> NodeInfo {
         ("containerd socket", containerd),
         ("streaming", streaming.address().to_string()),
         ("snapshotter", config.snapshotter.name.clone()),
-        ("cgroup parent", config.cri.cgroup_parent.clone()),
+        ("cgroup driver", driver.to_owned()),
+        ("cgroup parent", config.cri.cgroup_parent().to_owned()),
     ];
     NodeInfo { facts: facts.map(|(name, value)| (name.to_owned(), value)).into() }
 }

@@ -34,6 +34,7 @@ mod seccomp;
 mod stats;
 mod streaming;
 mod stuck;
+mod systemd;
 mod terminal;
 mod tls;
 mod under_containerd;
