@@ -1,7 +1,12 @@
-use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
+use std::{fs, os::unix::fs::MetadataExt as _, path::Path, time::Duration};
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::json;
 use wharf_e2e::Node;
+use wharf_testkit::wait_for;
 
 fn namespace(pid: i64, kind: &str) -> String {
     fs::read_link(format!("/proc/{pid}/ns/{kind}")).unwrap().display().to_string()
@@ -96,6 +101,34 @@ fn a_container_may_have_its_own_processes_in_a_pod_that_shares_them() {
     assert_ne!(namespace(one, "pid"), namespace(node.pid(&alone), "pid"));
     assert_eq!(namespace(one, "ipc"), namespace(node.pid(&alone), "ipc"));
     assert_eq!(node.exec(&alone, "tr '\\0' ' ' < /proc/1/cmdline"), "sleep 1234 ");
+    node.finish();
+}
+
+#[test]
+fn a_pod_whose_first_process_is_killed_is_not_ready_and_is_made_anew() {
+    let Some(node) = Node::start() else { return };
+    let shared = json!({ "security_context": { "namespace_options": { "pid": 0 } } });
+    let pod = node.pod_with("killed", |pod| pod["linux"] = shared.clone());
+    let id = node.run(&pod, "main", "exec sleep 1000");
+    let inside = namespace(node.pid(&id), "pid");
+    let first = wharf_testkit::processes().into_iter().find(|process| {
+        let pid = i64::from(process.pid);
+        process.command.starts_with("wharf-init")
+            && fs::read_link(format!("/proc/{pid}/ns/pid")).is_ok_and(|link| link.display().to_string() == inside)
+    });
+    kill(Pid::from_raw(first.unwrap().pid), Signal::SIGKILL).unwrap();
+    node.wait_state(&id, "CONTAINER_EXITED");
+    let state = || node.json(&["inspectp", &pod.id])["status"]["state"].clone();
+    assert!(wait_for(Duration::from_secs(30), || state() == "SANDBOX_NOTREADY"), "{}", state());
+    // As a kubelet does: the same pod once more.
+    let config = node.pod_config("killed", |pod| {
+        pod["linux"] = shared;
+        pod["metadata"]["attempt"] = json!(2);
+    });
+    let again = node.ok(&["runp", &config]);
+    for pod in [&pod.id, &again] {
+        node.ok(&["rmp", "-f", pod]);
+    }
     node.finish();
 }
 
