@@ -54,7 +54,8 @@ enum Task {
     },
     /// Builds Wharf and runs a real kubelet's static pods on it
     Kubelet {
-        /// Arguments of wharf-kubelet: `--only WORDS`, `--keep FOLDER`, …; `--help` lists them
+        /// Arguments of wharf-kubelet: `--only WORDS`, `--keep FOLDER`, …; `--help` lists them. With `--guest` in a virtual
+        /// machine of Linux 6.12, where systemd makes the control groups
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },

@@ -1,13 +1,16 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
 use wharf_testkit::{Daemon, in_ci, install_missing};
+use wharf_vm::{Program, Version};
 
 use crate::{
     build::{binaries, programs},
+    guest::{guest_environment, in_guest, machine_tools},
     progress::{heading, loud_step, say, step},
     tools,
 };
@@ -48,6 +51,27 @@ impl Suite<'_> {
         run_beside(self.program, |command| {
             command.arg(self.option).arg(suite).args(arguments);
         })
+    }
+
+    /// Under Linux 6.12 with cgroup v2 and AppArmor, with these arguments.
+    ///
+    /// `systemd`: it is the guest's first process. `limit`: of the whole, where every instruction is interpreted.
+    pub fn in_guest(&self, suite: &Path, arguments: &[String], systemd: bool, limit: Duration) -> Result<()> {
+        let Some(tools) = machine_tools()? else { return Ok(()) };
+        loud_step("build the guest's agent", || programs(&["wharf-vm-agent"]))?;
+        let suite = suite.to_str().with_context(|| format!("the path of {} is no UTF-8", self.name))?.to_owned();
+        let program = Program {
+            name: self.program.to_owned(),
+            path: Daemon::bin_dir()?.join(self.program),
+            args: [self.option.to_owned(), suite].into_iter().chain(arguments.iter().cloned()).collect(),
+            cwd: PathBuf::from("/"),
+            env: guest_environment(),
+            limit,
+            harness: false,
+        };
+        let results = loud_step("in the guest", || in_guest(&tools, Version::V6_12, systemd, vec![program]))?;
+        ensure!(results.failed.is_empty(), "in the guest:\n  {}", results.failed.join("\n  "));
+        Ok(())
     }
 }
 

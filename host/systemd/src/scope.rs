@@ -31,8 +31,8 @@ impl Scope {
             // Or a shutdown would end it together with the node's services, before a kubelet has ended its pods; as far as its
             // slice goes by the same rule, as a kubelet's does, and one that systemd makes by itself does not.
             ("DefaultDependencies", false.into()),
-            // From SIGTERM to SIGKILL when somebody stops it by hand: its process obeys the first, and it is for us to end the
-            // rest.
+            // From SIGTERM to SIGKILL when somebody stops it by hand: its process obeys the first unless it is the first of a
+            // namespace, and it is for us to end the rest.
             ("TimeoutStopUSec", STOP.into()),
             // One that failed is forgotten like one that did not.
             ("CollectMode", "inactive-or-failed".into()),

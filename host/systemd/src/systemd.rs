@@ -36,8 +36,8 @@ impl Systemd {
     ///
     /// `FailedPrecondition` with systemd's own words where it refuses.
     pub async fn start_scope(&self, scope: &Scope) -> Result<()> {
+        let _slices = self.locked("wait until no slice is ended", self.slices.read()).await?;
         self.within(format!("have systemd start {}", scope.unit), async {
-            let _slices = self.slices.read().await;
             let mut manager = Manager::connect().await?;
             let body = |body: &mut Writer| {
                 body.string(&scope.unit);
@@ -67,10 +67,7 @@ impl Systemd {
         if !self.within(what(), async { first_idle(&mut Manager::connect().await?, slice).await }).await? {
             return Ok(());
         }
-        let lock = tokio::time::timeout(self.deadline, self.slices.write());
-        let Ok(_slices) = step(|| "wait until no scope is made".into(), lock).await else {
-            return Err(Error::new(Kind::DeadlineExceeded, format!("{}: scopes are being made all the time", what())));
-        };
+        let _slices = self.locked("wait until no scope is made", self.slices.write()).await?;
         self.within(what(), async {
             let mut manager = Manager::connect().await?;
             for unit in slice.upwards() {
@@ -102,6 +99,15 @@ impl Systemd {
             Manager::connect().await?.call("SetUnitProperties", "sba(sv)", body).await
         })
         .await
+    }
+
+    /// A lock of ours. Of what holds it a deadline ends every call.
+    async fn locked<T>(&self, what: &'static str, lock: impl Future<Output = T>) -> Result<T> {
+        let locked = step(|| what.to_owned(), tokio::time::timeout(self.deadline, lock)).await;
+        locked.map_err(|_| {
+            let late = format!("{what}: not within {} s", self.deadline.as_secs());
+            Error::new(Kind::DeadlineExceeded, late).hint("look at `systemctl list-jobs`")
+        })
     }
 
     async fn within<T>(&self, what: String, work: impl Future<Output = Result<T>>) -> Result<T> {

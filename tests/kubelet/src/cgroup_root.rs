@@ -38,7 +38,9 @@ impl CgroupRoot {
             Self::Own(path) => ensure!(remove_cgroup(path), "cgroup {path} is still in use"),
             Self::Systemd => {
                 let pods = systemctl(&["list-units", "--plain", "--no-legend", "wharf-*.scope"])?;
-                systemctl(&["stop", SLICE])?;
+                if systemctl(&["show", "--value", "-p", "LoadState", SLICE])? != "not-found" {
+                    systemctl(&["stop", SLICE])?;
+                }
                 ensure!(pods.is_empty(), "left behind: {pods}");
             }
         }

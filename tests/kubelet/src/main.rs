@@ -25,6 +25,9 @@ struct Arguments {
     /// The kubelet program
     #[arg(long)]
     kubelet: PathBuf,
+    /// Only fetch what the node is made of, for a machine without a network
+    #[arg(long)]
+    prepare: bool,
     /// Only scenarios whose name contains this
     #[arg(long)]
     only: Option<String>,
@@ -58,6 +61,9 @@ fn run(arguments: &Arguments) -> Result<()> {
     let layers = busybox_layers([Compression::Gzip; 3])?;
     DockerRegistry::find()?;
     CniPlugins::find()?;
+    if arguments.prepare {
+        return Ok(());
+    }
     // Before any thread is started: they would stay in the old ones.
     if arguments.endpoint.is_none() {
         wharf_testkit::own_network()?;

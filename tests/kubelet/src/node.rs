@@ -40,7 +40,6 @@ impl Node {
         registry.push("busybox", "1", &image)?;
         let dir = tempfile::Builder::new().prefix("wharf-kubelet-").tempdir().context("make a folder")?;
         let name = dir.path().file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-        let cgroup = CgroupRoot::make(&name, arguments.systemd)?;
         let (daemon, endpoint) = match (&arguments.endpoint, &arguments.certs_d) {
             (Some(endpoint), certs_d) => {
                 if let Some(certs_d) = certs_d {
@@ -62,6 +61,7 @@ impl Node {
                 (Some(daemon), socket)
             }
         };
+        let cgroup = CgroupRoot::make(&name, arguments.systemd)?;
         let kubelet = Kubelet::configure(&arguments.kubelet, dir.path(), &endpoint, cgroup.path(), arguments.systemd)?;
         let containerd = daemon.as_ref().map_or(endpoint, |daemon| daemon.state().join("containerd.sock"));
         let mut node = Self { kubelet, daemon, containerd, cgroup, dir, _registry: registry };

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tracing::Instrument as _;
 use wharf_error::{Kind, Result};
+use wharf_steps::Steps;
 
 use super::{Pod, record::Stage};
 use crate::{entry::PodEntry, inner::Inner, shim};
@@ -22,7 +23,7 @@ impl Inner {
             async move {
                 while let Some(shim) = entry.found_shim() {
                     if shim.wait_sandbox().await.is_ok() {
-                        inner.end_ended(entry).await;
+                        inner.end_ended(&entry).await;
                         return;
                     }
                     tokio::time::sleep(PAUSE).await;
@@ -48,19 +49,22 @@ impl Inner {
 
     /// The pod's sandbox has ended: whoever asked for that books it. Nobody did where its own process was killed, as with a scope
     /// that is stopped by hand.
-    async fn end_ended(self: &Arc<Self>, entry: Arc<PodEntry>) {
-        let (inner, what) = (self.clone(), format!("stop pod sandbox {}", entry.row().id));
-        let stopped = self.detached(what, Duration::ZERO, async move {
-            let _life = entry.life.take().await;
-            // A stop that failed has nobody to ask any more either, and is tried again by who asked for it.
-            if entry.row().stage != Stage::Made || entry.found_shim().is_none() {
-                return Ok(());
-            }
-            tracing::warn!("the pod was ended, and not by its client: what is left of it is stopped");
-            inner.stop_pod(&entry).await
+    async fn end_ended(&self, entry: &PodEntry) {
+        let _life = entry.life.take().await;
+        let pod = entry.row();
+        if pod.stage != Stage::Made || entry.found_shim().is_none() {
+            return;
+        }
+        tracing::warn!("the pod has ended, and its stop is not booked: what is left of it is stopped");
+        let steps = Steps::new(format!("stop pod sandbox {}", pod.id));
+        let ended = steps.scope(async {
+            let Err(error) = self.stop_pod(entry).await else { return Ok(()) };
+            tracing::warn!(%error, "stop what is left of a pod");
+            // Whatever it was: nothing can run in the pod any more, and a client that takes it for ready would wait for ever.
+            self.lose(entry, &pod).await
         });
-        if let Err(error) = stopped.await {
-            tracing::error!(%error, "stop what is left of a pod; its removal tries again");
+        if let Err(error) = ended.await {
+            tracing::error!(%error, "clean up after a pod that has ended; its removal tries again");
         }
     }
 

@@ -13,7 +13,8 @@ impl Pods {
     /// # Errors
     ///
     /// `NotFound`; `FailedPrecondition` where the pod is not ready; `Unsupported` for a limit that this node does not
-    /// have; else what the kernel says. Then nothing is noted.
+    /// have; else what the kernel says, or systemd where the pod is in a scope of its. Then nothing is noted, and the call may be
+    /// made again.
     pub async fn update_pod(&self, id: &str, limits: LinuxResources) -> Result<()> {
         let entry = self.inner.pod_entry(id)?;
         let (inner, what) = (self.inner.clone(), format!("update pod sandbox {}", entry.row().id));

@@ -97,7 +97,7 @@ impl Message {
         let mut reader = Reader::new(&fixed[4..]);
         let (body, _, fields) = (reader.u32()?, reader.u32()?, reader.u32()?);
         let number = |length: u32| usize::try_from(length).unwrap_or(usize::MAX);
-        let head = FIXED.saturating_add(number(fields)).min(LONGEST).next_multiple_of(8);
+        let head = FIXED.saturating_add(number(fields)).min(LONGEST + 1).next_multiple_of(8);
         Some(head.saturating_add(number(body)))
             .filter(|length| *length <= LONGEST)
             .ok_or_else(|| io::Error::other("a message of more than 16 MiB"))
@@ -195,6 +195,8 @@ mod tests {
         long[4..8].copy_from_slice(&u32::MAX.to_ne_bytes());
         assert!(Message::length(&long).is_err());
         long[12..16].copy_from_slice(&u32::MAX.to_ne_bytes());
+        assert!(Message::length(&long).is_err());
+        long[4..8].fill(0);
         assert!(Message::length(&long).is_err());
         long[0] = b'x';
         assert!(Message::length(&long).is_err());

@@ -159,11 +159,18 @@ fn a_pod_that_lost_its_shim_or_its_scope_is_not_ready_and_leaves_no_unit() {
 
     let stopped = node.pod("stopped");
     let id = node.run(&stopped, "main", "exec sleep 1000");
-    // It obeys SIGTERM: nobody waits for systemd's patience with a unit.
     systemctl(&["stop", "--no-block", &unit_of(&stopped)]);
     not_ready(&stopped);
     node.wait_state(&id, "CONTAINER_EXITED");
     gone(&unit_of(&stopped));
+
+    // What keeps it obeys SIGTERM: nobody waits for systemd's patience.
+    let asked = node.pod("asked");
+    let group = format!("{CGROUPS}{}/{}/{}", node.daemon.cgroup_parent(), unit_of(&asked), asked.id);
+    let holder = procs(Path::new(&group)).trim().to_owned();
+    assert!(Command::new("kill").args(["-TERM", &holder]).status().unwrap().success());
+    not_ready(&asked);
+    gone(&unit_of(&asked));
     finish(node);
 }
 

@@ -21,6 +21,11 @@ pub fn node(modules: &Path, place: &Path, systemd: bool) -> Result<()> {
         mounts()?;
         cgroups()?;
     }
+    // Those of a machine without them (no AppArmor, no BPF) are no loss. A systemd that takes the guest for a container, by files
+    // of this machine's, leaves them out.
+    for (kind, at) in [("securityfs", "/sys/kernel/security"), ("bpf", "/sys/fs/bpf")] {
+        let _ = fresh(kind, at, "");
+    }
     devices(place)?;
     let tmp = format!("{DISK}/tmp");
     fs::create_dir_all(&tmp).with_context(|| format!("make {tmp}"))?;
@@ -36,10 +41,6 @@ fn mounts() -> Result<()> {
     ] {
         fs::create_dir_all(at).with_context(|| format!("make {at}"))?;
         fresh(kind, at, options)?;
-    }
-    // Those of a machine without them (no AppArmor, no BPF) are no loss.
-    for (kind, at) in [("securityfs", "/sys/kernel/security"), ("bpf", "/sys/fs/bpf")] {
-        let _ = fresh(kind, at, "");
     }
     for (target, link) in [("pts/ptmx", "/dev/ptmx"), ("/proc/self/fd", "/dev/fd")] {
         let _ = fs::remove_file(link);
