@@ -45,7 +45,7 @@ pub fn complain(text: fmt::Arguments<'_>) {
 ///
 /// # Errors
 ///
-/// As [`line`].
+/// As [`line()`].
 pub fn stdout(bytes: &[u8]) -> Result<(), Unwritten> {
     let mut out = io::stdout().lock();
     settled("standard output", out.write_all(bytes).and_then(|()| out.flush()))
@@ -55,7 +55,7 @@ pub fn stdout(bytes: &[u8]) -> Result<(), Unwritten> {
 ///
 /// # Errors
 ///
-/// As [`line`].
+/// As [`line()`].
 pub fn stderr(bytes: &[u8]) -> Result<(), Unwritten> {
     settled("standard error", io::stderr().write_all(bytes))
 }
