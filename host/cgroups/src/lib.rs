@@ -6,6 +6,7 @@
 //! nowhere else. Everything blocks: call it on blocking threads.
 #![forbid(unsafe_code)]
 
+mod adopt;
 mod cgroup;
 mod controller;
 mod create;
