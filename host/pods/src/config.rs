@@ -1,5 +1,7 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
 use crate::Handler;
 
 /// Where pods live and how long each step with a shim may take.
@@ -41,12 +43,23 @@ pub struct PodsConfig {
 }
 
 /// Who makes the control groups of pods, and so what a client's name for one is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum CgroupDriver {
     /// We do: a name is a path.
     Cgroupfs,
     /// systemd does, a scope a pod: a name is a slice.
     Systemd,
+}
+
+impl CgroupDriver {
+    /// As the configurations of kubelet and runtimes call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cgroupfs => "cgroupfs",
+            Self::Systemd => "systemd",
+        }
+    }
 }
 
 impl PodsConfig {

@@ -16,7 +16,7 @@ pub(super) async fn run_pod_sandbox(runtime: &Runtime, request: RunPodSandboxReq
     let config = request.config.ok_or_else(|| Error::invalid("sandbox config is required"))?;
     let metadata = metadata(config.metadata.as_ref())?;
     refuse_pod(&config)?;
-    let sandbox = sandbox_options(&config, &runtime.node().await?.hostname, runtime.pods.config().cgroup_driver)?;
+    let sandbox = sandbox_options(&config, &runtime.node().await?.hostname)?;
     let network = network_request(&config, sandbox.network, runtime.pods.networks().config().mode)?;
     if sandbox.user_namespace.is_some() {
         runtime.pods.need_user_namespaces(&request.runtime_handler).await?;

@@ -1,10 +1,8 @@
 use std::collections::BTreeMap;
 
 use wharf_api::cri::{DnsConfig, NamespaceMode, NamespaceOption, PodSandboxConfig};
-use wharf_error::{Error, Kind, Result, ResultExt as _};
-use wharf_pods::CgroupDriver;
+use wharf_error::{Error, Result};
 use wharf_shim_api::{Namespace, SandboxOptions, UserMappings};
-use wharf_systemd::Slice;
 
 use crate::spec::user_mappings;
 
@@ -12,7 +10,7 @@ use crate::spec::user_mappings;
 const LONGEST_HOSTNAME: usize = 64;
 
 /// What the shim is to hold for a pod. `node` is the node's name, for a pod with a name space of its own and no name.
-pub(super) fn sandbox_options(config: &PodSandboxConfig, node: &str, driver: CgroupDriver) -> Result<SandboxOptions> {
+pub(super) fn sandbox_options(config: &PodSandboxConfig, node: &str) -> Result<SandboxOptions> {
     let linux = config.linux.clone().unwrap_or_default();
     let security = linux.security_context.unwrap_or_default();
     let network = shared("network", security.namespace_options.as_ref().map(|options| options.network))?;
@@ -25,7 +23,7 @@ pub(super) fn sandbox_options(config: &PodSandboxConfig, node: &str, driver: Cgr
         netns_path: None,
         user_namespace: user_namespace(security.namespace_options.as_ref())?,
         sysctls: sysctls(linux.sysctls, network),
-        cgroup_parent: cgroup_parent(linux.cgroup_parent, driver)?,
+        cgroup_parent: cgroup_parent(linux.cgroup_parent)?,
         holder: false,
     })
 }
@@ -118,39 +116,20 @@ fn sysctls(mut asked: BTreeMap<String, String>, network: Namespace) -> BTreeMap<
     asked
 }
 
-/// A path, or with systemd a slice's name.
-fn cgroup_parent(parent: String, driver: CgroupDriver) -> Result<String> {
+/// As the client says: what it means is for who makes control groups.
+fn cgroup_parent(parent: String) -> Result<String> {
     let what = "linux.cgroup_parent";
     if parent.split('/').any(|part| part == ".." || part == ".") || parent.contains('\0') {
         return Err(Error::invalid(format!("{what}: {parent:?} is not a plain path")));
     }
-    if driver == CgroupDriver::Systemd {
-        if parent.is_empty() {
-            return Ok(parent);
-        }
-        let slice = Slice::parse(&parent).map_err(|error| {
-            error.hint(
-                "the kubelet's cgroupDriver and [cri] cgroup_driver must agree, and here that is \"systemd\": set \
-                 cgroupDriver to systemd, or cgroup_driver to \"cgroupfs\"",
-            )
-        });
-        return Ok(slice.step(|| what.into())?.name().to_owned());
-    }
-    if parent.ends_with(".slice") {
-        return Err(Error::new(Kind::Unsupported, format!("{what}: {parent:?} is a systemd slice")).hint(
-            "the kubelet's cgroupDriver and [cri] cgroup_driver must agree, and here that is \"cgroupfs\": set cgroup_driver \
-             to \"systemd\", or cgroupDriver to cgroupfs",
-        ));
-    }
-    let relative = !parent.is_empty() && !parent.starts_with('/');
-    Ok(if relative { format!("/{parent}") } else { parent })
+    Ok(parent)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use CgroupDriver::Cgroupfs;
     use wharf_api::cri::{LinuxPodSandboxConfig, LinuxSandboxSecurityContext};
+    use wharf_error::Kind;
 
     fn config(network: NamespaceMode, pid: NamespaceMode) -> PodSandboxConfig {
         let options = NamespaceOption { network: network.into(), pid: pid.into(), ..NamespaceOption::default() };
@@ -162,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_pod_that_says_nothing_has_network_and_ipc_of_its_own() {
-        let options = sandbox_options(&PodSandboxConfig::default(), "node-1", Cgroupfs).unwrap();
+        let options = sandbox_options(&PodSandboxConfig::default(), "node-1").unwrap();
         assert_eq!((options.network, options.ipc, options.pid), (Namespace::Pod, Namespace::Pod, Namespace::Container));
         assert_eq!(options.hostname, "node-1", "a name of its own, and the node's is what it gets");
         assert_eq!(options.sysctls["net.ipv4.ip_unprivileged_port_start"], "0");
@@ -170,7 +149,7 @@ mod tests {
 
     #[test]
     fn on_the_nodes_network_name_and_settings_are_the_nodes() {
-        let options = sandbox_options(&config(NamespaceMode::Node, NamespaceMode::Node), "node-1", Cgroupfs).unwrap();
+        let options = sandbox_options(&config(NamespaceMode::Node, NamespaceMode::Node), "node-1").unwrap();
         assert_eq!((options.network, options.pid), (Namespace::Node, Namespace::Node));
         assert!(options.hostname.is_empty() && options.sysctls.is_empty());
     }
@@ -181,31 +160,20 @@ mod tests {
         let linux = config.linux.as_mut().unwrap();
         linux.sysctls = BTreeMap::from([("net/ipv4/ip_unprivileged_port_start".to_owned(), "80".to_owned())]);
         linux.cgroup_parent = "kubepods/burstable/x".into();
-        let options = sandbox_options(&config, "node-1", Cgroupfs).unwrap();
+        let options = sandbox_options(&config, "node-1").unwrap();
         assert_eq!(options.hostname, "web-0");
         assert!(!options.sysctls.contains_key("net.ipv4.ip_unprivileged_port_start"));
-        assert_eq!(options.cgroup_parent, "/kubepods/burstable/x");
+        assert_eq!(options.cgroup_parent, "kubepods/burstable/x");
     }
 
     #[test]
     fn what_cannot_be_is_refused() {
-        assert!(sandbox_options(&config(NamespaceMode::Container, NamespaceMode::Pod), "n", Cgroupfs).is_err());
-        assert!(sandbox_options(&config(NamespaceMode::Pod, NamespaceMode::Target), "n", Cgroupfs).is_err());
+        assert!(sandbox_options(&config(NamespaceMode::Container, NamespaceMode::Pod), "n").is_err());
+        assert!(sandbox_options(&config(NamespaceMode::Pod, NamespaceMode::Target), "n").is_err());
         let mut long = config(NamespaceMode::Pod, NamespaceMode::Pod);
         long.hostname = "x".repeat(65);
-        assert!(sandbox_options(&long, "n", Cgroupfs).is_err());
-        assert_eq!(cgroup_parent("/kubepods.slice".into(), Cgroupfs).unwrap_err().kind(), Kind::Unsupported);
-        assert_eq!(cgroup_parent("/a/../b".into(), Cgroupfs).unwrap_err().kind(), Kind::InvalidArgument);
-    }
-
-    #[test]
-    fn with_systemd_a_parent_is_a_slice_and_another_is_told_what_must_agree() {
-        let parent = |parent: &str| cgroup_parent(parent.into(), CgroupDriver::Systemd);
-        assert_eq!(parent("").unwrap(), "");
-        assert_eq!(parent("/a.slice/a-b.slice").unwrap(), "a-b.slice");
-        let error = parent("/kubepods/burstable/podx").unwrap_err();
-        assert_eq!(error.kind(), Kind::InvalidArgument);
-        assert!(error.to_string().contains("cgroupDriver") && error.to_string().contains("podx"), "{error}");
+        assert!(sandbox_options(&long, "n").is_err());
+        assert_eq!(cgroup_parent("/a/../b".into()).unwrap_err().kind(), Kind::InvalidArgument);
     }
 
     #[test]
@@ -217,7 +185,7 @@ mod tests {
             let mut config = config(NamespaceMode::Pod, NamespaceMode::Pod);
             let security = config.linux.as_mut().and_then(|linux| linux.security_context.as_mut()).unwrap();
             security.namespace_options.as_mut().unwrap().userns_options = Some(user);
-            sandbox_options(&config, "n", Cgroupfs).map(|options| options.user_namespace)
+            sandbox_options(&config, "n").map(|options| options.user_namespace)
         };
         assert_eq!(with(NamespaceMode::Node, false).unwrap(), None);
         let user = with(NamespaceMode::Pod, true).unwrap().unwrap();

@@ -6,7 +6,6 @@ use wharf_api::cri::{
     StatusResponse,
 };
 use wharf_error::Result;
-use wharf_pods::CgroupDriver;
 use wharf_shim_api::Features;
 
 use super::Runtime;
@@ -59,10 +58,7 @@ fn info(runtime: &Runtime, ready: bool, network: &str) -> BTreeMap<String, Strin
         "namespace": pods.namespace,
         "state": pods.state,
         "shim": pods.shim,
-        "cgroupDriver": match pods.cgroup_driver {
-            CgroupDriver::Cgroupfs => "cgroupfs",
-            CgroupDriver::Systemd => "systemd",
-        },
+        "cgroupDriver": pods.cgroup_driver.name(),
         "cgroupParent": pods.cgroup_parent,
         "handlers": pods.handlers.keys().collect::<Vec<_>>(),
         "defaultHandler": pods.default_handler,

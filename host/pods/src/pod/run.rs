@@ -43,16 +43,15 @@ impl Pods {
 
 impl Inner {
     async fn run_pod(self: Arc<Self>, request: PodRequest) -> Result<String> {
-        if request.sandbox.network == Namespace::Pod {
+        let (id, mut sandbox) = (id::new_id(), request.sandbox);
+        let owns_cgroup = sandbox.cgroup_parent.is_empty();
+        let scope = self.place(&id, &mut sandbox)?;
+        if sandbox.network == Namespace::Pod {
             self.networks.ready().await.step(|| format!("run pod sandbox {}", request.metadata.name))?;
         }
-        let id = id::new_id();
-        let mut sandbox = request.sandbox;
         if sandbox.network == Namespace::Pod {
             sandbox.netns_path = Some(format!("/run/netns/wharf-{id}"));
         }
-        let owns_cgroup = sandbox.cgroup_parent.is_empty();
-        let scope = self.place(&id, &mut sandbox)?;
         let pod = Pod {
             id: id.clone(),
             metadata: request.metadata,

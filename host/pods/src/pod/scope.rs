@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use wharf_crash_points::point;
-use wharf_error::Result;
+use wharf_error::{Error, Kind, Result, ResultExt as _};
 use wharf_shim_api::SandboxOptions;
 use wharf_systemd::{Scope, Slice, is_booted};
 
@@ -32,20 +32,25 @@ pub(crate) struct PodScope {
 impl Inner {
     /// Says where the control groups of a new pod will be, by what its client says, or our own configuration where that says
     /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// For a name that is the other driver's, with what must agree.
     pub(crate) fn place(&self, id: &str, sandbox: &mut SandboxOptions) -> Result<Option<PodScope>> {
-        let asked = match sandbox.cgroup_parent.as_str() {
-            "" => &self.config.cgroup_parent,
-            asked => asked,
-        };
+        let ours = &self.config.cgroup_parent;
         match self.config.cgroup_driver {
             CgroupDriver::Cgroupfs => {
-                if sandbox.cgroup_parent.is_empty() {
-                    sandbox.cgroup_parent = format!("{}/{id}", asked.trim_end_matches('/'));
-                }
+                sandbox.cgroup_parent = match sandbox.cgroup_parent.as_str() {
+                    "" => format!("{}/{id}", ours.trim_end_matches('/')),
+                    asked => path(asked)?,
+                };
                 Ok(None)
             }
             CgroupDriver::Systemd => {
-                let slice = Slice::parse(asked)?;
+                let slice = match sandbox.cgroup_parent.as_str() {
+                    "" => Slice::parse(ours)?,
+                    asked => slice(asked)?,
+                };
                 let unit = format!("wharf-{}.scope", id.get(..DIGITS).unwrap_or(id));
                 sandbox.cgroup_parent = format!("{}/{unit}", slice.path());
                 sandbox.holder = true;
@@ -94,8 +99,8 @@ impl Inner {
             // The books of a machine that has been given another first process.
             return Ok(());
         }
-        // Nothing is in it, and so it ends by itself: a pod's end does not depend on process 1. That it is waited for is so that
-        // a pod of the same name finds none.
+        // Nothing is in it, and so it ends by itself: a pod's end does not depend on process 1. It is waited for so that nothing of
+        // a pod is left when its end is told, and the slice is seen empty.
         if let Err(error) = self.systemd.stop(&scope.unit).await {
             tracing::warn!(pod = %pod.id, %error, "end the scope of a pod; it is empty");
             return Ok(());
@@ -106,5 +111,46 @@ impl Inner {
             tracing::warn!(pod = %pod.id, %error, "end the slice of a pod's scope");
         }
         Ok(())
+    }
+}
+
+/// A client's name for a control group that is a path.
+fn path(asked: &str) -> Result<String> {
+    if asked.ends_with(".slice") {
+        return Err(Error::new(Kind::Unsupported, format!("linux.cgroup_parent: {asked:?} is a slice of systemd's")).hint(
+            "the kubelet's cgroupDriver and [cri] cgroup_driver must agree, and here that is \"cgroupfs\": set cgroup_driver \
+             to \"systemd\", or cgroupDriver to cgroupfs",
+        ));
+    }
+    Ok(if asked.starts_with('/') { asked.to_owned() } else { format!("/{asked}") })
+}
+
+/// A client's name for a control group that is a slice.
+fn slice(asked: &str) -> Result<Slice> {
+    let slice = Slice::parse(asked).map_err(|error| {
+        error.hint(
+            "the kubelet's cgroupDriver and [cri] cgroup_driver must agree, and here that is \"systemd\": set cgroupDriver to \
+             systemd, or cgroup_driver to \"cgroupfs\"",
+        )
+    });
+    slice.step(|| "linux.cgroup_parent".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_the_other_driver_is_told_what_must_agree() {
+        assert_eq!(path("/kubepods/burstable/x").unwrap(), "/kubepods/burstable/x");
+        assert_eq!(path("kubepods/x").unwrap(), "/kubepods/x");
+        let error = path("/kubepods.slice").unwrap_err();
+        assert_eq!(error.kind(), Kind::Unsupported);
+        assert!(error.to_string().contains("cgroupDriver"), "{error}");
+
+        assert_eq!(slice("/a.slice/a-b.slice").unwrap().name(), "a-b.slice");
+        let error = slice("/kubepods/burstable/podx").unwrap_err();
+        assert_eq!(error.kind(), Kind::InvalidArgument);
+        assert!(error.to_string().contains("cgroupDriver") && error.to_string().contains("podx"), "{error}");
     }
 }

@@ -141,13 +141,8 @@ impl Inner {
         if pod.owns_cgroup {
             let group = self.cgroups.open(&pod.sandbox.cgroup_parent)?;
             // By the row: the configuration may name another by now.
-            let parent = pod
-                .sandbox
-                .cgroup_parent
-                .rsplit_once('/')
-                .map(|(parent, _)| parent)
-                .filter(|parent| !parent.is_empty());
-            let parent = parent.map(|parent| self.cgroups.open(parent)).transpose()?;
+            let parent = pod.sandbox.cgroup_parent.rsplit_once('/').map_or("", |(parent, _)| parent);
+            let parent = (!parent.is_empty()).then(|| self.cgroups.open(parent)).transpose()?;
             let deadline = self.config.kill_deadline;
             super::run::blocking("remove the pod's control group", move || {
                 group.delete(deadline)?;

@@ -5,9 +5,10 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use toml::{Table, Value};
+use wharf_pods::CgroupDriver;
 use wharf_systemd::Slice;
 
-use super::{CgroupDriver, Config, DEFAULT_FILE, Handler};
+use super::{Config, DEFAULT_FILE, Handler};
 
 // === impl Config ===
 

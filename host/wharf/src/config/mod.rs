@@ -6,7 +6,7 @@ mod sections;
 mod socket;
 
 pub(crate) use self::{
-    sections::{AddressFamily, CgroupDriver, Config, Handler, Log, LogFormat, NetworkMode, Plugin},
+    sections::{AddressFamily, Config, Handler, Log, LogFormat, NetworkMode, Plugin},
     socket::socket_path,
 };
 

@@ -6,6 +6,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
+use wharf_pods::CgroupDriver;
 use wharf_registry::{DockerConfig, Reference};
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -50,13 +51,6 @@ pub(crate) struct Cri {
     pub(crate) max_log_line: usize,
     pub(crate) event_buffer: usize,
     pub(crate) cdi_spec_dirs: Vec<PathBuf>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum CgroupDriver {
-    Cgroupfs,
-    Systemd,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use wharf_images::{Images, ImagesConfig};
 use wharf_network::{Family, Mode, NetworkConfig, Networks};
 use wharf_plugins::{Grants, Kind, Limits, PluginSource, Plugins, PluginsConfig, Wasm};
-use wharf_pods::{CgroupDriver, Handler, Pods, PodsConfig};
+use wharf_pods::{Handler, Pods, PodsConfig};
 use wharf_registry::{Client, ClientConfig, Proxies};
 use wharf_snapshots::Snapshots;
 use wharf_store::Store;
@@ -136,10 +136,7 @@ fn pods_config(config: &Config) -> Result<PodsConfig> {
     let mut pods = PodsConfig::new(config.state.clone(), config.runtime.shim()?, config.socket());
     pods.default_handler = config.runtime.default_handler.clone();
     pods.handlers = config.runtimes().into_iter().map(|(name, handler)| (name, of(handler))).collect();
-    pods.cgroup_driver = match config.cri.cgroup_driver {
-        config::CgroupDriver::Cgroupfs => CgroupDriver::Cgroupfs,
-        config::CgroupDriver::Systemd => CgroupDriver::Systemd,
-    };
+    pods.cgroup_driver = config.cri.cgroup_driver;
     pods.cgroup_parent = config.cri.cgroup_parent().to_owned();
     pods.marks = config.containerd_socket().is_some();
     pods.max_log_line = config.cri.max_log_line;

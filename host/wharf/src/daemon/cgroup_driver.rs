@@ -2,9 +2,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use wharf_cgroups::{Hierarchies, Mode};
+use wharf_pods::CgroupDriver;
 use wharf_systemd::{Systemd, is_booted};
 
-use crate::config::{CgroupDriver, Config};
+use crate::config::Config;
 
 /// systemd answers in milliseconds, also at the machine's start.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -20,7 +21,8 @@ pub(super) async fn check(config: &Config) -> Result<()> {
         is_booted(),
         "{what}: systemd is not the first process of this node (/run/systemd/system is missing): {instead}"
     );
-    let mode = tokio::task::spawn_blocking(Hierarchies::detect).await??.mode();
+    let mode = tokio::task::spawn_blocking(Hierarchies::detect);
+    let mode = mode.await?.context("look for the control groups")?.mode();
     ensure!(
         mode == Mode::V2,
         "{what}: it needs control groups v2 alone, and this node has v1: boot it with systemd.unified_cgroup_hierarchy=1, \

@@ -15,7 +15,7 @@ use wharf_listen::incoming;
 use wharf_streaming::{Server, StreamingConfig, TlsFiles};
 
 use super::{build::Parts, cgroup_driver, dirs::Dirs, events, signals};
-use crate::config::{CgroupDriver, Config};
+use crate::config::Config;
 
 /// How long calls under way may take once the daemon is told to stop. What they began goes on in their shims.
 const GRACE: Duration = Duration::from_secs(10);
@@ -109,10 +109,6 @@ pub(super) async fn serve(config: Config) -> Result<()> {
 
 fn node_info(config: &Config, socket: &Path, streaming: &Server) -> NodeInfo {
     let containerd = config.containerd_socket().map_or_else(|| "none".to_owned(), |path| path.display().to_string());
-    let driver = match config.cri.cgroup_driver {
-        CgroupDriver::Cgroupfs => "cgroupfs",
-        CgroupDriver::Systemd => "systemd",
-    };
     let facts = [
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
         ("root", config.root.display().to_string()),
@@ -121,7 +117,7 @@ fn node_info(config: &Config, socket: &Path, streaming: &Server) -> NodeInfo {
         ("containerd socket", containerd),
         ("streaming", streaming.address().to_string()),
         ("snapshotter", config.snapshotter.name.clone()),
-        ("cgroup driver", driver.to_owned()),
+        ("cgroup driver", config.cri.cgroup_driver.name().to_owned()),
         ("cgroup parent", config.cri.cgroup_parent().to_owned()),
     ];
     NodeInfo { facts: facts.map(|(name, value)| (name.to_owned(), value)).into() }
