@@ -11,10 +11,13 @@ use serde_json::json;
 use wharf_e2e::Pod;
 use wharf_testkit::wait_for;
 
-use super::{CGROUPS, PATIENCE, Slice, below, finish, gone, node, procs, show, systemctl, unit_of};
+use super::{
+    CGROUPS, PATIENCE, Slice, alone, below, beside_others, finish, gone, node, procs, show, systemctl, unit_of,
+};
 
 #[test]
 fn a_pod_that_lost_its_shim_or_its_scope_is_not_ready_and_leaves_no_unit() {
+    let _systemd = beside_others();
     let Some(node) = node() else { return };
     let not_ready = |pod: &Pod| {
         let seen = wait_for(PATIENCE, || node.json(&["inspectp", &pod.id])["status"]["state"] == "SANDBOX_NOTREADY");
@@ -47,6 +50,7 @@ fn a_pod_that_lost_its_shim_or_its_scope_is_not_ready_and_leaves_no_unit() {
 
 #[test]
 fn a_daemon_killed_while_it_makes_or_removes_a_pod_leaves_no_unit() {
+    let _systemd = beside_others();
     let Some(mut node) = node() else { return };
     let slice = Slice::write(&node, "killed");
     let dir = PathBuf::from(format!("{CGROUPS}{}", slice.path()));
@@ -89,6 +93,7 @@ fn a_daemon_killed_while_it_makes_or_removes_a_pod_leaves_no_unit() {
 
 #[test]
 fn a_systemd_that_executes_itself_anew_is_waited_for() {
+    let _systemd = alone();
     let Some(node) = node() else { return };
     let config = node.pod_config("anew", |_| {});
     let mut running = node.crictl.command(&["runp", &config]).spawn().unwrap();

@@ -6,6 +6,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::Duration,
 };
 
@@ -17,8 +18,12 @@ use wharf_testkit::{Daemon, DaemonOptions, need, root, unpacked_package, wait_fo
 const PATIENCE: Duration = Duration::from_secs(60);
 const CGROUPS: &str = "/sys/fs/cgroup";
 
+/// There is one systemd for all tests: while it executes itself anew nobody else can speak to it.
+static SYSTEMD: RwLock<()> = RwLock::new(());
+
 #[test]
 fn a_pod_in_a_kubelets_slice_is_a_scope_of_systemds() {
+    let _systemd = beside_others();
     let Some(mut node) = node() else { return };
     let slice = Slice::write(&node, "pod1_2");
     let pod = node.pod_with("web", |p| p["linux"] = json!({ "cgroup_parent": slice.path() }));
@@ -97,6 +102,7 @@ fn a_pod_in_a_kubelets_slice_is_a_scope_of_systemds() {
 
 #[test]
 fn a_pod_of_nobodys_is_in_our_slice_which_goes_with_it() {
+    let _systemd = beside_others();
     let Some(node) = node() else { return };
     let ours = node.daemon.cgroup_parent().trim_start_matches('/').to_owned();
     let pod = node.pod("own");
@@ -145,6 +151,7 @@ fn a_pod_of_nobodys_is_in_our_slice_which_goes_with_it() {
 
 #[test]
 fn pods_that_were_made_without_systemd_are_removed_with_it() {
+    let _systemd = beside_others();
     if node().map(finish).is_none() {
         return;
     }
@@ -169,6 +176,7 @@ fn pods_that_were_made_without_systemd_are_removed_with_it() {
 
 #[test]
 fn containers_of_another_runtime_are_in_the_scope_too() {
+    let _systemd = beside_others();
     if !booted() {
         return;
     }
@@ -235,6 +243,16 @@ impl Drop for Slice {
         let _ = fs::remove_file(self.file());
         let _ = Command::new("systemctl").arg("daemon-reload").status();
     }
+}
+
+/// Held by a test that needs systemd as it is.
+fn beside_others() -> RwLockReadGuard<'static, ()> {
+    SYSTEMD.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Held by a test that takes systemd away.
+fn alone() -> RwLockWriteGuard<'static, ()> {
+    SYSTEMD.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn booted() -> bool {
